@@ -1,0 +1,22 @@
+"""Settings and data that all tests share."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fixed", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("fixed")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def toy_data():
+    """Two classes of points in the plane, told apart by a curve: learned in a second."""
+    rng = np.random.default_rng(1)
+    X = rng.random((400, 2)).astype(np.float32)
+    y = (X[:, 1] > X[:, 0] ** 2).astype(np.int64)
+    return {"X_train": X[:300], "y_train": y[:300], "X_val": X[300:], "y_val": y[300:]}
