@@ -1,0 +1,350 @@
+"""Solver: what it draws, measures and keeps; how it stops; bad input."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fc_net import FullyConnectedNet
+from solver import DivergedError, Solver
+
+
+def make_solver(data, *, net_seed=0, **options):
+    net = FullyConnectedNet(2, [16], 2, seed=net_seed)
+    defaults = {
+        "update_rule": "sgd_momentum",
+        "optim_config": {"learning_rate": 0.3},
+        "batch_size": 32,
+        "num_epochs": 8,
+        "verbose": False,
+        "seed": 0,
+    }
+    return Solver(net, data, **{**defaults, **options})
+
+
+class Recorder:
+    """A model that is no network: it records the batches it is given."""
+
+    def __init__(self):
+        self.params = {"w": np.zeros(1)}
+        self.batches = []
+
+    def loss(self, X, y=None):
+        if y is None:
+            return np.eye(4)[X[:, 0] % 4]
+        self.batches.append(X[:, 0].copy())
+        return 1.0, {"w": np.ones(1)}
+
+
+def recorder_data(n=10):
+    X = np.arange(n)[:, None]
+    return {"X_train": X, "y_train": X[:, 0] % 4, "X_val": X[:4], "y_val": np.zeros(4, int)}
+
+
+def state(solver):
+    """Everything that a run leaves behind, as bytes."""
+    histories = solver.loss_history, solver.train_acc_history, solver.val_acc_history
+    arrays = [
+        *map(np.array, histories),
+        *solver.best_params.values(),
+        *solver.model.params.values(),
+    ]
+    return [array.tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize("rule", ["sgd", "sgd_momentum", "rmsprop", "adam"])
+def test_every_rule_learns(toy_data, rule):
+    rate = {"sgd": 1.0, "sgd_momentum": 0.3}.get(rule, 0.02)
+    solver = make_solver(
+        toy_data, update_rule=rule, optim_config={"learning_rate": rate}, num_epochs=30
+    )
+    solver.train()
+    assert solver.best_val_acc > 0.95
+    assert np.mean(solver.loss_history[-10:]) < 0.2
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
+def test_every_example_once_an_epoch(batch_size):
+    model = Recorder()
+    Solver(model, recorder_data(), batch_size=batch_size, num_epochs=3, verbose=False).train()
+    batches_per_epoch = -(-10 // batch_size)
+    assert len(model.batches) == 3 * batches_per_epoch
+    epochs = [
+        np.concatenate(model.batches[i * batches_per_epoch : (i + 1) * batches_per_epoch])
+        for i in range(3)
+    ]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_histories_and_best_parameters(toy_data):
+    solver = make_solver(toy_data)
+    initial = solver.check_accuracy(toy_data["X_val"], toy_data["y_val"])
+    solver.train()
+    assert len(solver.loss_history) == solver.iteration == 8 * 10
+    assert len(solver.train_acc_history) == len(solver.val_acc_history) == 8 + 1
+    assert solver.epoch == 8
+    assert solver.val_acc_history[0] == initial
+    assert solver.best_val_acc == max(solver.val_acc_history) > initial
+    for name, p in solver.model.params.items():
+        np.testing.assert_array_equal(p, solver.best_params[name])
+    assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
+
+
+def test_seed_fixes_every_bit(toy_data):
+    def noise(X, rng):
+        return X + 0.01 * rng.standard_normal(X.shape, dtype=np.float32)
+
+    first, again, other = (
+        make_solver(toy_data, seed=seed, transform=noise, num_train_samples=50)
+        for seed in (1, 1, 2)
+    )
+    for solver in (first, again, other):
+        solver.train()
+    assert state(first) == state(again)
+    assert state(first)[0] != state(other)[0]
+
+
+def test_measuring_does_not_change_the_run(toy_data):
+    one, two = make_solver(toy_data), make_solver(toy_data, num_train_samples=7, num_val_samples=9)
+    two.check_accuracy(toy_data["X_val"], toy_data["y_val"], num_samples=20)
+    one.train()
+    two.train()
+    assert one.loss_history == two.loss_history
+
+
+def learning_rates(**options):
+    """The learning rate of each of the 2 x 4 iterations: steps of a model whose gradient is 1."""
+    model = Recorder()
+    w = []
+    original = model.loss
+
+    def loss(X, y=None):
+        if y is not None:
+            w.append(model.params["w"].item())
+        return original(X, y)
+
+    model.loss = loss
+    solver = Solver(
+        model, recorder_data(8), batch_size=2, num_epochs=2, verbose=False, seed=0, **options
+    )
+    solver.train()
+    w.append(solver._last_params["w"].item())
+    return -np.diff(w)
+
+
+def test_learning_rate_decay_and_schedule():
+    np.testing.assert_allclose(learning_rates(), 0.01)
+    rate = {"optim_config": {"learning_rate": 0.5}}
+    np.testing.assert_allclose(learning_rates(**rate, lr_decay=0.1), [0.5] * 4 + [0.05] * 4)
+    np.testing.assert_allclose(
+        learning_rates(**rate, schedule=lambda t: 1 - t), 0.5 * (1 - np.arange(8) / 8)
+    )
+    np.testing.assert_allclose(
+        learning_rates(**rate, schedule=lambda t: 1 - t, lr_decay=0.5),
+        0.5 * (1 - np.arange(8) / 8) * np.repeat([1, 0.5], 4),
+    )
+
+
+def test_transform_is_for_training_only():
+    seen = []
+
+    def transform(X, rng):
+        seen.append(len(X))
+        assert isinstance(rng, np.random.Generator)
+        return X + 100
+
+    model = Recorder()
+    solver = Solver(
+        model, recorder_data(), batch_size=4, num_epochs=1, transform=transform, verbose=False
+    )
+    solver.train()
+    assert seen == [4, 4, 2]
+    assert min(np.concatenate(model.batches)) == 100
+    assert solver.train_acc_history == [1.0, 1.0]
+
+
+def test_without_validation_data_the_last_parameters_are_best(toy_data):
+    for val in ({}, {"X_val": toy_data["X_val"][:0], "y_val": toy_data["y_val"][:0]}):
+        train = {key: toy_data[key] for key in ("X_train", "y_train")}
+        solver = make_solver({**train, **val})
+        solver.train()
+        assert solver.val_acc_history == []
+        assert np.isnan(solver.best_val_acc)
+        for name, p in solver.model.params.items():
+            np.testing.assert_array_equal(p, solver._last_params[name])
+        assert solver.train_acc_history[-1] > 0.8
+
+
+def test_training_reads_only_minibatches():
+    """A stand-in for a memory map larger than memory: it breaks if it is read whole."""
+
+    class Stored:
+        def __init__(self, X):
+            self.X, self.largest = X, 0
+
+        def __len__(self):
+            return len(self.X)
+
+        def __getitem__(self, index):
+            part = self.X[index]
+            self.largest = max(self.largest, len(part))
+            return part
+
+    X = Stored(np.arange(5000)[:, None])
+    y = np.arange(5000) % 4
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    Solver(Recorder(), data, batch_size=50, num_epochs=1, verbose=False).train()
+    assert 0 < X.largest <= 1000
+
+
+def interrupted_after(n):
+    """A transform that presses Ctrl-C in the middle of iteration n."""
+    calls = []
+
+    def transform(X, rng):
+        calls.append(1)
+        if len(calls) == n:
+            os.kill(os.getpid(), signal.SIGINT)
+        return X
+
+    return transform
+
+
+@pytest.mark.parametrize("iterations", [1, 10, 34])
+def test_ctrl_c_keeps_the_best_and_goes_on_where_it_stopped(toy_data, iterations, capsys):
+    whole = make_solver(toy_data, transform=lambda X, rng: X)
+    whole.train()
+    parts = make_solver(toy_data, transform=interrupted_after(iterations), verbose=True)
+    handler = signal.getsignal(signal.SIGINT)
+    parts.train()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert parts.interrupted
+    assert parts.iteration == len(parts.loss_history) == iterations
+    assert len(parts.val_acc_history) == 1 + iterations // 10
+    for name, p in parts.model.params.items():
+        np.testing.assert_array_equal(p, parts.best_params[name])
+    assert "stopped by Ctrl-C" in capsys.readouterr().out
+    parts.train()
+    assert not parts.interrupted
+    assert state(parts) == state(whole)
+
+
+def test_second_ctrl_c_acts_at_once(toy_data):
+    def transform(X, rng):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return X
+
+    solver = make_solver(toy_data, transform=transform)
+    with pytest.raises(KeyboardInterrupt):
+        solver.train()
+    assert solver.iteration == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_trains_in_another_thread(toy_data):
+    solver = make_solver(toy_data)
+    thread = threading.Thread(target=solver.train)
+    thread.start()
+    thread.join()
+    assert solver.epoch == 8
+
+
+def test_more_epochs_after_a_finished_run(toy_data):
+    whole, parts = make_solver(toy_data), make_solver(toy_data, num_epochs=3)
+    whole.train()
+    parts.train()
+    parts.num_epochs = 8
+    parts.train()
+    assert state(parts) == state(whole)
+
+
+def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
+    solver = make_solver(toy_data, num_epochs=100)
+    blow_up_at = 25
+    solver.schedule = lambda t: 1e30 if solver.iteration >= blow_up_at else 1.0
+    with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28) .* 3e\+29"):
+        solver.train()
+    assert len(solver.loss_history) == solver.iteration < 30
+    assert len(solver.val_acc_history) == 3
+    assert solver.best_val_acc == max(solver.val_acc_history)
+    assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
+    assert all(np.isfinite(p).all() for p in solver.model.params.values())
+
+
+def test_check_accuracy(toy_data):
+    solver = Solver(Recorder(), recorder_data(), verbose=False, seed=0)
+    X = np.arange(1000)[:, None]
+    y = np.where(X[:, 0] < 250, X[:, 0] % 4, 9)
+    for batch_size in (1, 7, 1000, 5000):
+        assert solver.check_accuracy(X, y, batch_size=batch_size) == 0.25
+    assert solver.check_accuracy(X, y, num_samples=10_000) == 0.25
+    assert abs(solver.check_accuracy(X, y, num_samples=400) - 0.25) < 0.1
+    with pytest.raises(ValueError, match="got 3 examples and 2 labels"):
+        solver.check_accuracy(X[:3], y[:2])
+    with pytest.raises(ValueError, match="length > 0"):
+        solver.check_accuracy(X[:0], y[:0])
+
+
+def test_verbose_says_how_it_went(toy_data, capsys):
+
+    def slowly(X, rng):
+        time.sleep(0.004)  # the bar is drawn ten times a second at most
+        return X
+
+    make_solver(toy_data, verbose=True, print_every=1, transform=slowly).train()
+    captured = capsys.readouterr()
+    assert "8 epochs (80 iterations): training accuracy" in captured.out
+    assert "best validation accuracy" in captured.out
+    for shown in ("loss=", "train=", "val=", "lr="):
+        assert shown in captured.err
+    make_solver(toy_data).train()
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"update_rule": "newton"}, "update_rule must be one of sgd, sgd_momentum, rmsprop, adam"),
+        ({"optim_config": {"lr": 0.1}}, "has lr, which sgd_momentum does not take; it takes"),
+        ({"batch_size": 0}, "batch_size must be a whole number > 0, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number > 0"),
+        ({"num_epochs": -1}, "num_epochs must be a whole number > 0"),
+        ({"print_every": None}, "print_every must be a whole number > 0, got None"),
+        ({"lr_decay": 0.0}, "lr_decay must be a number > 0"),
+        ({"lr_decay": np.nan}, "lr_decay must be a number > 0"),
+    ],
+)
+def test_bad_options(toy_data, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_solver(toy_data, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X_train": None}, ValueError, "data lacks X_train; it has X_train, y_train"),
+        ({"y_val": None}, ValueError, "data lacks y_val"),
+        ({"y_train": np.zeros(299, int)}, ValueError, r"y_train must have shape \(300,\)"),
+        ({"y_train": np.zeros((300, 1), int)}, ValueError, r"got \(300, 1\)"),
+        ({"y_val": np.zeros(100)}, TypeError, "y_val must hold integers, got float64"),
+        (
+            {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
+            ValueError,
+            "X_train holds no examples",
+        ),
+    ],
+)
+def test_bad_data(toy_data, change, error, message):
+    with pytest.raises(error, match=message):
+        make_solver({**toy_data, **change})
+
+
+def test_a_schedule_that_gives_nonsense(toy_data):
+    with pytest.raises(ValueError, match="learning_rate must be a number >= 0, got nan"):
+        make_solver(toy_data, schedule=lambda t: float("nan")).train()
