@@ -1,33 +1,8 @@
 """Fully-connected networks of any depth."""
 
-from itertools import pairwise
-
 import numpy as np
 
-from layers import (
-    fc_backward,
-    fc_forward,
-    relu_backward,
-    relu_forward,
-    sigmoid_backward,
-    sigmoid_forward,
-    tanh_backward,
-    tanh_forward,
-)
-from network import Layer, Network
-
-ACTIVATIONS = {
-    "relu": [Layer(relu_forward, relu_backward)],
-    "sigmoid": [Layer(sigmoid_forward, sigmoid_backward)],
-    "tanh": [Layer(tanh_forward, tanh_backward)],
-    "linear": [],
-}
-
-# Standard deviation of a weight as a function of the number of inputs of its layer.
-WEIGHT_SCALES = {
-    "he": lambda fan_in: np.sqrt(2 / fan_in),
-    "lecun": lambda fan_in: np.sqrt(1 / fan_in),
-}
+from network import Network
 
 
 class FullyConnectedNet(Network):
@@ -88,38 +63,8 @@ class FullyConnectedNet(Network):
         activation="relu",
     ):
         hidden_dim = [hidden_dim] if isinstance(hidden_dim, (int, np.integer)) else list(hidden_dim)
-        dims = [input_dim, *hidden_dim, num_classes]
-        if not all(isinstance(d, (int, np.integer)) and d > 0 for d in dims):
-            raise ValueError(
-                "FullyConnectedNet: input_dim, hidden_dim and num_classes must be positive whole "
-                f"numbers, got {input_dim}, {hidden_dim} and {num_classes}"
-            )
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"FullyConnectedNet: dtype must be float32 or float64, got {dtype}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"FullyConnectedNet: activation must be one of {', '.join(ACTIVATIONS)}, "
-                f"got {activation!r}"
-            )
-        rng = np.random.default_rng(seed)
-        layers, params = [], {}
-        for i, (fan_in, fan_out) in enumerate(pairwise(dims), 1):
-            names = f"W{i}", f"b{i}"
-            std = _weight_std(weight_scale, fan_in)
-            params[names[0]] = (std * rng.standard_normal((fan_in, fan_out))).astype(dtype)
-            params[names[1]] = np.zeros(fan_out, dtype)
-            layers += [Layer(fc_forward, fc_backward, names), *ACTIVATIONS[activation]]
-        if ACTIVATIONS[activation]:
-            layers.pop()  # scores go into the loss as they are
-        super().__init__(layers, params, reg=reg)
-
-
-def _weight_std(weight_scale, fan_in):
-    if isinstance(weight_scale, str) and weight_scale in WEIGHT_SCALES:
-        return WEIGHT_SCALES[weight_scale](fan_in)
-    if not isinstance(weight_scale, str) and np.isfinite(weight_scale) and weight_scale >= 0:
-        return weight_scale
-    raise ValueError(
-        "FullyConnectedNet: weight_scale must be a number >= 0 or one of "
-        f"{', '.join(WEIGHT_SCALES)}, got {weight_scale!r}"
-    )
+        self._check_sizes(input_dim=input_dim, num_classes=num_classes)
+        for units in hidden_dim:
+            self._check_sizes(hidden_dim=units)
+        super().__init__(weight_scale, reg, dtype, seed)
+        self._add_fully_connected([input_dim, *hidden_dim, num_classes], activation)

@@ -396,7 +396,6 @@ def softmax_loss(x, y):
     np.exp(dx, out=dx)
     total = dx.sum(axis=1, keepdims=True)
     loss = float((np.log(total[:, 0]) - gap).sum() / n)
-    dx /= total
-    dx[rows, y] -= 1
-    dx /= n
+    dx /= n * total
+    dx[rows, y] -= 1 / n
     return loss, dx

@@ -1,11 +1,22 @@
 """How layers become a network: the one forward and the one backward loop of all the nets."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from layers import softmax_loss
+from layers import (
+    fc_backward,
+    fc_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_loss,
+    tanh_backward,
+    tanh_forward,
+)
 
 
 class Layer(NamedTuple):
@@ -27,36 +38,106 @@ class Layer(NamedTuple):
     names: tuple = ()
 
 
+# Activations by name, each as the layers that it puts into a network.
+ACTIVATIONS = {
+    "relu": [Layer(relu_forward, relu_backward)],
+    "sigmoid": [Layer(sigmoid_forward, sigmoid_backward)],
+    "tanh": [Layer(tanh_forward, tanh_backward)],
+    "linear": [],
+}
+
+# Standard deviation of a weight as a function of the number of inputs of its unit.
+WEIGHT_SCALES = {
+    "he": lambda fan_in: np.sqrt(2 / fan_in),
+    "lecun": lambda fan_in: np.sqrt(1 / fan_in),
+}
+
+
 class Network:
     """A chain of layers that ends in class scores, with the softmax loss on top.
 
-    The nets of this project are lists of `Layer` given to this class; it knows nothing of what the
-    layers do.
+    The nets of this project are subclasses whose constructors add layers; what runs them is here.
 
     Parameters
+    ----------
+    weight_scale : float or {'he', 'lecun'}
+        Standard deviation of the normal distribution that weights are drawn from; biases begin at
+        0. ``'he'`` is sqrt(2 / n) for a unit of n inputs, which keeps the size of activations
+        through ReLU layers (He et al. 2015); ``'lecun'`` is sqrt(1 / n), which does so through
+        linear and tanh layers (LeCun et al. 1998).
+    reg : float
+        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
+    dtype : dtype
+        float32 or float64.
+    seed : int or numpy.random.Generator, optional
+        Of the weights.
+
+    Attributes
     ----------
     layers : list of Layer
         In the order in which data flows through them. The first has parameters.
     params : dict of str to ndarray
-        Parameters by name, all of one float dtype. Names of weights, which `reg` applies to, begin
-        with ``W``.
-    reg : float, default 0.0
-        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
-
-    Attributes
-    ----------
-    params : dict of str to ndarray
+        Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...
     dtype : numpy.dtype
         Of the parameters, and so of everything that the network computes.
+
+    Raises
+    ------
+    ValueError
+        If a scale or reg is negative or not finite, or a name or dtype is unknown.
     """
 
-    def __init__(self, layers, params, *, reg=0.0):
+    def __init__(self, weight_scale, reg, dtype, seed):
+        name = type(self).__name__
+        if isinstance(weight_scale, str):
+            scale_is_good = weight_scale in WEIGHT_SCALES
+        else:
+            scale_is_good = np.isfinite(weight_scale) and weight_scale >= 0
+        if not scale_is_good:
+            raise ValueError(
+                f"{name}: weight_scale must be a number >= 0 or one of {', '.join(WEIGHT_SCALES)}, "
+                f"got {weight_scale!r}"
+            )
         if not (np.isfinite(reg) and reg >= 0):
-            raise ValueError(f"{type(self).__name__}: reg must be a number >= 0, got {reg}")
-        self.layers = layers
-        self.params = params
+            raise ValueError(f"{name}: reg must be a number >= 0, got {reg}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"{name}: dtype must be float32 or float64, got {dtype}")
+        self.weight_scale = weight_scale
         self.reg = float(reg)
-        self.dtype = next(iter(params.values())).dtype
+        self.dtype = np.dtype(dtype)
+        self.layers = []
+        self.params = {}
+        self._rng = np.random.default_rng(seed)
+
+    def _check_sizes(self, **sizes):
+        net = type(self).__name__
+        for name, size in sizes.items():
+            if not isinstance(size, (int, np.integer)) or size < 1:
+                raise ValueError(f"{net}: expected positive whole numbers for {name}, got {size!r}")
+
+    def _add_weighted(self, forward, backward, shape, num_inputs, num_units):
+        """Add a layer with new weights of that shape and one bias a unit."""
+        i = len(self.params) // 2 + 1
+        std = self.weight_scale
+        if isinstance(std, str):
+            std = WEIGHT_SCALES[std](num_inputs)
+        self.params[f"W{i}"] = (std * self._rng.standard_normal(shape)).astype(self.dtype)
+        self.params[f"b{i}"] = np.zeros(num_units, self.dtype)
+        self.layers.append(Layer(forward, backward, (f"W{i}", f"b{i}")))
+
+    def _add_fully_connected(self, dims, activation):
+        """Add fully-connected layers from dims[0] inputs to dims[-1] scores."""
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"{type(self).__name__}: activation must be one of {', '.join(ACTIVATIONS)}, "
+                f"got {activation!r}"
+            )
+        *hidden, (last_hidden, num_classes) = pairwise(dims)
+        for fan_in, fan_out in hidden:
+            self._add_weighted(fc_forward, fc_backward, (fan_in, fan_out), fan_in, fan_out)
+            self.layers += ACTIVATIONS[activation]
+        shape = last_hidden, num_classes
+        self._add_weighted(fc_forward, fc_backward, shape, last_hidden, num_classes)
 
     def _as_floats(self, X):
         """Images as the floats that the first layer takes: the one place where pixels are scaled.

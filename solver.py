@@ -288,9 +288,9 @@ class Solver:
             self.model.params[name][...] = value
 
     def _progress_bar(self, total):
-        # disable is left out rather than False, so that TQDM_DISABLE=1 can switch the bars off.
-        options = {} if self.verbose else {"disable": True}
-        return tqdm(total=total, initial=self.iteration, unit="it", leave=False, **options)
+        return tqdm(
+            total=total, initial=self.iteration, unit="it", leave=False, disable=not self.verbose
+        )
 
     def _show(self, bar, total):
         bar.set_description(f"epoch {self.epoch + 1}/{self.num_epochs}", refresh=False)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import fc_net_loss
 
-from fc_net import ACTIVATIONS, FullyConnectedNet
+from fc_net import FullyConnectedNet
 from gradient_check import check_layer, eval_numerical_gradient, rel_error
+from network import ACTIVATIONS
 
 sizes = st.integers(1, 5)
 
@@ -121,8 +122,11 @@ def test_hidden_dim_may_be_a_number():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"input_dim": 0}, "must be positive whole numbers, got 0"),
-        ({"hidden_dim": [5, -1]}, r"got 4, \[5, -1\] and 3"),
+        (
+            {"input_dim": 0},
+            "FullyConnectedNet: expected positive whole numbers for input_dim, got 0",
+        ),
+        ({"hidden_dim": [5, -1]}, "positive whole numbers for hidden_dim, got -1"),
         ({"hidden_dim": [2.5]}, "positive whole numbers"),
         ({"num_classes": None}, "positive whole numbers"),
         ({"weight_scale": "xavier"}, "weight_scale must be a number >= 0 or one of he, lecun"),

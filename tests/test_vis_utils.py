@@ -1,0 +1,117 @@
+"""Plots: what they show, and that their axes say so."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+import vis_utils
+from fc_net import FullyConnectedNet
+from network import ACTIVATIONS
+from solver import Solver
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    vis_utils.plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def solver():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 16)), rng.integers(0, 3, 60)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    solver = Solver(FullyConnectedNet(16, [5], 3, seed=0), data, num_epochs=3, verbose=False)
+    solver.train()
+    return solver
+
+
+@pytest.mark.parametrize("shape", [(7, 4, 4), (7, 1, 4, 4), (7, 16)])
+def test_show_images(shape, rng):
+    images = rng.integers(0, 256, shape).astype(np.uint8)
+    fig = vis_utils.show_images(images, titles=range(7), columns=3)
+    shown = [ax for ax in fig.axes if ax.images]
+    assert len(fig.axes) == 9
+    assert [ax.get_title() for ax in shown] == list("0123456")
+    for ax, image in zip(shown, images.reshape(7, 4, 4), strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+
+
+def test_show_images_of_nothing():
+    with pytest.raises(ValueError, match="images holds none"):
+        vis_utils.show_images(np.zeros((0, 4, 4)))
+
+
+def test_show_weights_has_white_for_zero(solver):
+    w = solver.model.params["W1"]
+    fig = vis_utils.show_weights(w)
+    assert len(fig.axes) == 5
+    for ax in fig.axes:
+        assert ax.images[0].get_clim() == (-np.abs(w).max(), np.abs(w).max())
+
+
+def test_plot_activations():
+    fig = vis_utils.plot_activations({name: ACTIVATIONS[name][0][:2] for name in ("relu", "tanh")})
+    _, derivatives = fig.axes
+    x, slope = derivatives.lines[1].get_data()
+    np.testing.assert_allclose(slope, 1 / np.cosh(x) ** 2, atol=1e-12)
+
+
+def test_plot_by_layer():
+    fig = vis_utils.plot_by_layer({"a": [1, 2, 3], "b": [3, 2]}, "norm")
+    assert [list(line.get_xdata()) for line in fig.axes[0].lines] == [[1, 2, 3], [1, 2]]
+    assert fig.axes[0].get_yscale() == "log"
+
+
+def test_plot_training(solver):
+    fig = vis_utils.plot_training({"net": solver})
+    _, accuracy = fig.axes
+    np.testing.assert_array_equal(accuracy.lines[0].get_ydata(), solver.train_acc_history)
+    np.testing.assert_array_equal(accuracy.lines[1].get_ydata(), solver.val_acc_history)
+
+
+def test_plot_confusion_counts_mistakes_only():
+    fig = vis_utils.plot_confusion(np.array([0, 0, 0, 1, 2]), np.array([0, 2, 2, 1, 0]))
+    counts = fig.axes[0].images[0].get_array()
+    assert counts.sum() == 3
+    assert (counts[0, 2], counts[2, 0]) == (2, 1)
+    assert sorted(text.get_text() for text in fig.axes[0].texts) == ["1", "2"]
+
+
+def test_plot_sweeps_and_architectures():
+    sweeps = pd.DataFrame(
+        {"varied": ["a", "a", "b"], "a": [1, 2, 1], "b": ["x", "x", "y"],
+         "validation accuracy": [0.9, 0.8, 0.7]}
+    )  # fmt: skip
+    fig = vis_utils.plot_sweeps(sweeps, ["a", "b"])
+    np.testing.assert_allclose(fig.axes[0].lines[0].get_ydata(), [0.1, 0.2])
+    np.testing.assert_allclose(fig.axes[1].lines[0].get_ydata(), [0.3])
+    depths = pd.DataFrame(
+        {"hidden layers": [2, 1, 1], "width": [5, 5, 9], "training accuracy": [0.5, 0.6, 0.7],
+         "validation accuracy": [0.4, 0.5, 0.6]}
+    )  # fmt: skip
+    fig = vis_utils.plot_architectures(depths)
+    np.testing.assert_array_equal(fig.axes[1].lines[0].get_ydata(), [0.5, 0.4])
+
+
+def test_every_axis_of_every_plot_is_labelled(solver):
+    figures = [
+        vis_utils.plot_training({"net": solver}),
+        vis_utils.plot_confusion(np.array([0, 1]), np.array([1, 1])),
+        vis_utils.plot_by_layer({"a": [1.0, 2.0]}, "norm"),
+        vis_utils.plot_activations({"relu": ACTIVATIONS["relu"][0][:2]}),
+    ]
+    for fig in figures:
+        for ax in fig.axes:
+            if ax.get_label() != "<colorbar>":
+                assert ax.get_xlabel()
+            assert ax.get_ylabel()
+
+
+def test_format_table():
+    rows = [{"name": "a", "validation accuracy": 0.98765, "seconds": 1.26, "other": 3}]
+    table = vis_utils.format_table(rows)
+    assert table.loc["a"].tolist() == ["98.77%", "1.3", 3]

@@ -1,0 +1,283 @@
+"""Every plot and table of the notebook, so that its cells stay short.
+
+Each function but `format_table` makes one matplotlib figure and returns it.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import PercentFormatter
+
+# How the columns of the notebook's tables are written.
+FORMATS = {
+    "training accuracy": "{:.2%}",
+    "validation accuracy": "{:.2%}",
+    "test accuracy": "{:.2%}",
+    "max rel. error": "{:.1e}",
+    "seconds": "{:.1f}",
+    "parameters": "{:,}",
+    "learning_rate": "{:g}",
+    "lr_decay": "{:g}",
+    "reg": "{:g}",
+}
+
+
+def format_table(rows):
+    """A table for reading: percentages as such, no superfluous digits, no row numbers.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame or list of dict
+        Columns that `FORMATS` names are written as it says; the first column becomes the index.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        Of text where a format applies.
+    """
+    table = pd.DataFrame(rows)
+    formats = {name: FORMATS[name] for name in table.columns if name in FORMATS}
+    table = table.assign(**{name: table[name].map(f.format) for name, f in formats.items()})
+    return table.set_index(table.columns[0])
+
+
+def _as_pictures(images):
+    """Images of any of the project's shapes as (N, H, W)."""
+    images = np.asarray(images)
+    if images.ndim == 2:
+        side = round(images.shape[1] ** 0.5)
+        return images.reshape(-1, side, side)
+    return images.reshape(-1, *images.shape[-2:])
+
+
+def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
+    """Images side by side in a grid.
+
+    Parameters
+    ----------
+    images : ndarray, shape (N, H, W), (N, 1, H, W) or (N, H * W) with H = W
+    titles : sequence, optional
+        One a picture, shown above it.
+    columns : int, default 10
+    cmap : str, default 'gray_r'
+        Matplotlib colour map; the default shows pixels as ink on paper.
+    limits : tuple of float, optional
+        Values that the ends of the colour map stand for; default each picture's own extremes.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    images = _as_pictures(images)
+    if len(images) == 0:
+        raise ValueError("show_images: images holds none")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(0.9 * columns, (1.0 + 0.2 * (titles is not None)) * rows),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    low, high = limits or (None, None)
+    for i, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if i < len(images):
+            ax.imshow(images[i], cmap=cmap, vmin=low, vmax=high)
+            if titles is not None:
+                ax.set_title(titles[i], fontsize=9)
+    return fig
+
+
+def show_weights(w, *, columns=10):
+    """The columns of a first layer's weights as images: blue negative, red positive, white zero.
+
+    Parameters
+    ----------
+    w : ndarray of float, shape (H * H, M)
+        One unit a column, such as ``net.params["W1"]``.
+    columns : int, default 10
+        Pictures in a row.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    end = np.abs(w).max()
+    return show_images(w.T, columns=columns, cmap="RdBu_r", limits=(-end, end))
+
+
+def plot_activations(activations, *, limit=6.0):
+    """Activation functions of one variable, and their derivatives.
+
+    Parameters
+    ----------
+    activations : dict of str to (forward, backward)
+        Layer functions by name.
+    limit : float, default 6.0
+        The curves run from -limit to limit.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    x = np.linspace(-limit, limit, 601)
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for name, (forward, backward) in activations.items():
+        out, cache = forward(x)
+        axes[0].plot(x, out, label=name)
+        axes[1].plot(x, backward(np.ones_like(x), cache), label=name)
+    axes[0].set(xlabel="input $z$", ylabel=r"output $\sigma(z)$", ylim=(-2, 3))
+    axes[1].set(xlabel="input $z$", ylabel=r"derivative $\sigma'(z)$", ylim=(-0.1, 1.1))
+    axes[0].legend()
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    return fig
+
+
+def plot_by_layer(values, ylabel):
+    """One line a network over the layers of that network, on a logarithmic scale.
+
+    Parameters
+    ----------
+    values : dict of str to sequence of float
+        The numbers of layers 1, 2, ..., by the network's name.
+    ylabel : str
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for name, numbers in values.items():
+        ax.semilogy(np.arange(1, len(numbers) + 1), numbers, "o-", label=name)
+    ax.set(xlabel="layer (1 is next to the image)", ylabel=ylabel)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return fig
+
+
+def plot_training(solvers, *, smooth=100):
+    """Loss of the iterations and accuracies of the epochs of one or several runs.
+
+    Parameters
+    ----------
+    solvers : dict of str to Solver
+        Trained ones, by name.
+    smooth : int, default 100
+        Iterations that the loss is averaged over; fewer where a run is short.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for i, (name, solver) in enumerate(solvers.items()):
+        loss = np.array(solver.loss_history)
+        window = max(1, min(smooth, len(loss) // 10))
+        loss = loss[: len(loss) // window * window].reshape(-1, window).mean(axis=1)
+        left.semilogy((np.arange(len(loss)) + 0.5) * window, loss, color=f"C{i}", label=name)
+        histories = {"o--": solver.train_acc_history, "o-": solver.val_acc_history}
+        for style, accuracies in histories.items():
+            right.plot(np.arange(len(accuracies)), accuracies, style, ms=3, color=f"C{i}")
+    left.set(xlabel="iteration", ylabel=f"loss (mean of {window} iterations)")
+    left.legend()
+    # The untrained network would squeeze all the rest into the top of the picture.
+    trained = [acc for solver in solvers.values() for acc in solver.val_acc_history[1:]]
+    right.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0.0, 1.5 * min(trained) - 0.51), 1.005))
+    right.plot([], [], "k--", label="training")
+    right.plot([], [], "k-", label="validation")
+    right.legend(loc="lower right")
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
+    right.xaxis.get_major_locator().set_params(integer=True)
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+    return fig
+
+
+def plot_confusion(labels, predicted, *, num_classes=10):
+    """How often each class was taken for each other one; the right answers are left blank.
+
+    Parameters
+    ----------
+    labels, predicted : ndarray of int, shape (N,)
+    num_classes : int, default 10
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    counts = np.zeros((num_classes, num_classes), int)
+    np.add.at(counts, (labels, predicted), 1)
+    mistakes = counts - np.diag(np.diag(counts))
+    fig, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
+    image = ax.imshow(mistakes, cmap="Reds")
+    for i, j in np.argwhere(mistakes):
+        dark = mistakes[i, j] > 0.6 * mistakes.max()
+        ax.text(
+            j, i, mistakes[i, j], ha="center", va="center", fontsize=8,
+            color="white" if dark else "black",
+        )  # fmt: skip
+    ax.set(
+        xlabel="predicted digit", ylabel="true digit",
+        xticks=range(num_classes), yticks=range(num_classes),
+    )  # fmt: skip
+    fig.colorbar(image, ax=ax, label="images")
+    return fig
+
+
+def plot_sweeps(table, columns):
+    """Validation error against each of several hyperparameters; failed runs are off the top.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One run a row, in the order of the hyperparameter's values, with the column ``validation
+        accuracy`` and, in ``varied``, the hyperparameter in whose panel the run is shown.
+    columns : sequence of str
+        The hyperparameters, one panel each.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, axes = plt.subplots(
+        1, len(columns), figsize=(2.6 * len(columns), 2.9), sharey=True, layout="constrained"
+    )
+    for ax, column in zip(axes, columns, strict=True):
+        runs = table[table["varied"] == column]
+        ax.plot(runs[column].astype(str), 1 - runs["validation accuracy"], "o-")
+        ax.set_xlabel(column)
+        ax.tick_params(axis="x", rotation=45)
+        ax.grid(alpha=0.3)
+    axes[0].set(
+        ylabel="validation error", ylim=(0, 4 * (1 - table["validation accuracy"]).median())
+    )
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    return fig
+
+
+def plot_architectures(table, *, values=("training accuracy", "validation accuracy")):
+    """Accuracies of networks of several depths and widths.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One network a row, with the columns ``hidden layers``, ``width`` and those of values.
+    values : sequence of str
+        Columns to show, one panel each.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, axes = plt.subplots(1, len(values), figsize=(9, 3.4), layout="constrained")
+    for ax, value in zip(axes, values, strict=True):
+        for width, runs in table.groupby("width"):
+            runs = runs.sort_values("hidden layers")
+            ax.plot(runs["hidden layers"], runs[value], "o-", label=f"width {width}")
+        ax.set(xlabel="hidden layers", ylabel=value)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
+        ax.grid(alpha=0.3)
+    axes[0].legend()
+    return fig
