@@ -179,8 +179,11 @@ def sklearn_epoch():
 
 
 def main():
-    print("One training step, float32, 2 threads: milliseconds, and how many times as fast we are")
-    print("| network (batch) | ours | products | PyTorch | JAX | of products | x PyTorch | x JAX |")
+    print("One training step, float32, 2 threads")
+    print(
+        "| network (batch) | ours, ms | products, ms | PyTorch, ms | JAX, ms "
+        "| ours / products | PyTorch / ours | JAX / ours |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     programs = {"ours": ours, "products": products, "PyTorch": torch_eager, "JAX": jax_jit}
     for dims, n in NETS:
@@ -190,8 +193,8 @@ def main():
         cells += [f"{ratio(times, name, 'ours'):.2f}" for name in ("PyTorch", "JAX")]
         print(f"| {'-'.join(map(str, dims))} ({n}) | {' | '.join(cells)} |", flush=True)
 
-    print("\nOne epoch, 784-100-10, batch 100: seconds, and how many times as fast we are")
-    print("| ours | PyTorch | scikit-learn | x PyTorch | x scikit-learn |")
+    print("\nOne epoch, 784-100-10, batch 100")
+    print("| ours, s | PyTorch, s | scikit-learn, s | PyTorch / ours | scikit-learn / ours |")
     print("|---|---|---|---|---|")
     programs = {"ours": solver_epoch, "PyTorch": torch_epoch, "scikit-learn": sklearn_epoch}
     times = measure(programs, rounds=7)
