@@ -43,7 +43,23 @@ def check_floats(function, **arrays):
             raise TypeError(f"{function}: {name} must be a NumPy array of floats, got {got}")
 
 
-def _check_dout(function, dout, shape):
+def check_dout(function, dout, shape):
+    """Raise TypeError or ValueError unless dout is an array of floats of that shape.
+
+    Parameters
+    ----------
+    function : str
+        Name of the backward function, for the message.
+    dout : ndarray of float
+        Its argument.
+    shape : tuple of int
+        Shape of what forward returned.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dout is something else.
+    """
     check_floats(function, dout=dout)
     if dout.shape != shape:
         raise ValueError(f"{function}: dout must have out's shape {shape}, got {dout.shape}")
@@ -138,7 +154,7 @@ def fc_backward(dout, cache, *, need_dx=True):
     """
     x, w = cache
     n = x.shape[0]
-    _check_dout("fc_backward", dout, (n, w.shape[1]))
+    check_dout("fc_backward", dout, (n, w.shape[1]))
     dw = x.reshape(n, w.shape[0]).T @ dout
     db = dout.sum(axis=0)
     dx = (dout @ w.T).reshape(x.shape) if need_dx else None
@@ -204,7 +220,7 @@ def relu_backward(dout, cache):
     dx = dout where x > 0, and 0 where x <= 0: the subgradient at 0 is 0.
     """
     out = cache
-    _check_dout("relu_backward", dout, out.shape)
+    check_dout("relu_backward", dout, out.shape)
     return dout * (out > 0)
 
 
@@ -266,7 +282,7 @@ def sigmoid_backward(dout, cache):
     s'(x) = s(x) (1 - s(x)), which is at most 1/4.
     """
     out = cache
-    _check_dout("sigmoid_backward", dout, out.shape)
+    check_dout("sigmoid_backward", dout, out.shape)
     return dout * out * (1 - out)
 
 
@@ -326,7 +342,7 @@ def tanh_backward(dout, cache):
     tanh'(x) = 1 - tanh(x)^2, which is at most 1.
     """
     out = cache
-    _check_dout("tanh_backward", dout, out.shape)
+    check_dout("tanh_backward", dout, out.shape)
     return dout * (1 - out * out)
 
 

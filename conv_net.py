@@ -1,0 +1,96 @@
+"""Convolutional networks: blocks of convolution and pooling, then fully-connected layers."""
+
+from functools import partial
+
+import numpy as np
+
+from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
+from network import ACTIVATIONS, Layer, Network
+
+
+class ConvNet(Network):
+    """{conv - ReLU - 2x2 max pool} x K - {fc - ReLU} x L - fc - softmax loss.
+
+    Parameters
+    ----------
+    input_dim : tuple of int, default (1, 28, 28)
+        (C, H, W) of one image.
+    num_filters : sequence of int, default (16, 32)
+        Masks of each of the K >= 1 convolutions.
+    filter_size : int, default 5
+        Height and width of every mask, an odd number. The images are padded with zeros so that a
+        convolution keeps their size; each pooling halves it, rounding down.
+    hidden_dim : sequence of int, default (128,)
+        Units of each of the L >= 0 fully-connected hidden layers.
+    num_classes : int, default 10
+    weight_scale : float or {'he', 'lecun'}, default 'he'
+        As in `FullyConnectedNet`; a unit of a convolution has C * filter_size**2 inputs.
+    reg : float, default 0.0
+        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights and masks, not
+        the biases.
+    dtype : dtype, default numpy.float32
+        float32 or float64; the latter for gradient checks.
+    seed : int or numpy.random.Generator, optional
+        Of the weights. The same seed gives the same weights; None gives new ones each time.
+
+    Attributes
+    ----------
+    params : dict of str to ndarray
+        ``W1`` (num_filters[0], C, filter_size, filter_size), ``b1`` (num_filters[0],), ...; then
+        the fully-connected layers' as in `FullyConnectedNet`, numbered on.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive whole number, the mask's size is even, the images are too small
+        for K poolings, a scale or reg is negative or not finite, or a name is unknown.
+
+    Examples
+    --------
+    >>> net = ConvNet((1, 28, 28), num_filters=[8], filter_size=3, hidden_dim=[], seed=0)
+    >>> {name: p.shape for name, p in net.params.items()}
+    {'W1': (8, 1, 3, 3), 'b1': (8,), 'W2': (1568, 10), 'b2': (10,)}
+    >>> net.loss(np.zeros((5, 1, 28, 28), np.uint8)).shape
+    (5, 10)
+    """
+
+    def __init__(
+        self,
+        input_dim=(1, 28, 28),
+        num_filters=(16, 32),
+        filter_size=5,
+        hidden_dim=(128,),
+        num_classes=10,
+        weight_scale="he",
+        reg=0.0,
+        dtype=np.float32,
+        seed=None,
+    ):
+        num_filters, hidden_dim = list(num_filters), list(hidden_dim)
+        if len(input_dim) != 3 or not num_filters:
+            raise ValueError(
+                "ConvNet: expected input_dim (C, H, W) and at least one number in num_filters, "
+                f"got {input_dim} and {num_filters}"
+            )
+        self._check_sizes(filter_size=filter_size, num_classes=num_classes)
+        for name, sizes in {
+            "input_dim": input_dim, "num_filters": num_filters, "hidden_dim": hidden_dim
+        }.items():  # fmt: skip
+            for size in sizes:
+                self._check_sizes(**{name: size})
+        channels, height, width = input_dim
+        if filter_size % 2 == 0 or min(height, width) < 2 ** len(num_filters):
+            raise ValueError(
+                "ConvNet: expected an odd filter_size and images that can be halved "
+                f"{len(num_filters)} times, got {filter_size} and {height} x {width}"
+            )
+        super().__init__(weight_scale, reg, dtype, seed)
+        convolve = partial(conv_forward, conv_param={"stride": 1, "pad": filter_size // 2})
+        pool_param = {"pool_height": 2, "pool_width": 2, "stride": 2}
+        pool = Layer(partial(max_pool_forward, pool_param=pool_param), max_pool_backward)
+        for filters in num_filters:
+            shape = filters, channels, filter_size, filter_size
+            self._add_weighted(convolve, conv_backward, shape, np.prod(shape[1:]), filters)
+            self.layers += [*ACTIVATIONS["relu"], pool]
+            channels, height, width = filters, height // 2, width // 2
+        self._add_fully_connected([channels * height * width, *hidden_dim, num_classes], "relu")
