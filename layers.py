@@ -191,8 +191,9 @@ def relu_forward(x):
     """
     check_floats("relu_forward", x=x)
     # NumPy takes the larger of two arrays with SIMD instructions, that of an array and a number
-    # without: a row of zeros halves the time.
-    out = np.maximum(x, np.zeros_like(x[:1]))
+    # without: zeros of the shape of x, but 1 along its outermost axis in memory, halve the time.
+    outermost = x.strides.index(max(x.strides))
+    out = np.maximum(x, np.zeros_like(x[(slice(None),) * outermost + (slice(1),)]))
     return out, out
 
 

@@ -340,15 +340,17 @@ def _deferred_interrupt():
     A second Ctrl-C acts at once, as it would without this.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # only the main thread may handle signals
+    previous = signal.getsignal(signal.SIGINT)
+    # Only the main thread may handle signals, and a job in the background ignores Ctrl-C.
+    if threading.current_thread() is not threading.main_thread() or previous is signal.SIG_IGN:
+        yield event
         return
 
     def handler(signum, frame):
         event.set()
         signal.signal(signal.SIGINT, previous)
 
-    previous = signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, handler)
     try:
         yield event
     finally:

@@ -105,6 +105,55 @@ def show_weights(w, *, columns=10):
     return show_images(w.T, columns=columns, cmap="RdBu_r", limits=(-end, end))
 
 
+def show_matrices(matrices, mark):
+    """Small matrices side by side, with their numbers in their cells.
+
+    Parameters
+    ----------
+    matrices : dict of str to ndarray, shape (H, W)
+        By title.
+    mark : ndarray of bool or float, shape (H, W)
+        Cells where it is not 0 are shaded in every matrix of that shape.
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, axes = plt.subplots(
+        1, len(matrices), figsize=(3 * len(matrices), 3.2), squeeze=False, layout="constrained"
+    )
+    for ax, (title, matrix) in zip(axes.flat, matrices.items(), strict=True):
+        shade = mark != 0 if mark.shape == matrix.shape else np.ones(matrix.shape)
+        ax.imshow(shade, cmap="Blues", vmin=0, vmax=3)
+        for (i, j), value in np.ndenumerate(matrix):
+            ax.text(j, i, f"{value:g}", ha="center", va="center")
+        ax.set(title=title, xticks=[], yticks=[])
+    return fig
+
+
+def plot_curves(x, curves, xlabel, ylabel):
+    """Functions of one variable in one picture.
+
+    Parameters
+    ----------
+    x : ndarray of float, shape (T,)
+    curves : dict of str to ndarray, shape (T,)
+        By name.
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    fig : matplotlib.figure.Figure
+    """
+    fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    for i, (name, values) in enumerate(curves.items()):
+        ax.plot(x, values, ("-", "o", "--")[i % 3], ms=4, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return fig
+
+
 def plot_activations(activations, *, limit=6.0):
     """Activation functions of one variable, and their derivatives.
 

@@ -12,6 +12,14 @@ from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 
 
+@pytest.fixture(autouse=True)
+def _foreground():
+    """Ctrl-C as in a program in the foreground, however these tests were started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def make_solver(data, *, net_seed=0, **options):
     net = FullyConnectedNet(2, [16], 2, seed=net_seed)
     defaults = {
@@ -244,6 +252,14 @@ def test_second_ctrl_c_acts_at_once(toy_data):
         solver.train()
     assert solver.iteration == 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_is_ignored_where_it_was(toy_data):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    solver = make_solver(toy_data, transform=interrupted_after(3))
+    solver.train()
+    assert solver.epoch == 8
+    assert not solver.interrupted
 
 
 def test_trains_in_another_thread(toy_data):

@@ -53,6 +53,20 @@ def test_show_weights_has_white_for_zero(solver):
         assert ax.images[0].get_clim() == (-np.abs(w).max(), np.abs(w).max())
 
 
+def test_show_matrices_writes_every_number():
+    fig = vis_utils.show_matrices(
+        {"a": np.array([[1.0, 2.5]]), "b": np.array([[3.0]])}, mark=np.array([[0, 1]])
+    )
+    assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [["1", "2.5"], ["3"]]
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
+
+
+def test_plot_curves():
+    fig = vis_utils.plot_curves(np.arange(3), {"a": np.ones(3), "b": np.zeros(3)}, "t", "u")
+    assert [line.get_label() for line in fig.axes[0].lines] == ["a", "b"]
+    assert (fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()) == ("t", "u")
+
+
 def test_plot_activations():
     fig = vis_utils.plot_activations({name: ACTIVATIONS[name][0][:2] for name in ("relu", "tanh")})
     _, derivatives = fig.axes
