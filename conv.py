@@ -6,10 +6,10 @@ others take the same arguments, give the same answers to rounding, and are the o
 
 Shapes: N examples, C channels, images of H x W; F masks (filters) of HH x WW, each with C channels;
 outputs of OH x OW. An array of images is (N, C, H, W). The fast functions lay theirs out in memory
-with the batch innermost, as (C, H, W, N), and return the transposed view of it: the same neighbour
-of a pixel in all the images of a batch is then one run of numbers, and a window that slides over
-whole rows of images is copied in long runs. Where their input has that layout already, as between
-two layers of a network, nothing is rearranged. Any layout gives the same answers.
+as (H, C, W, N) and return the transposed view of it. So the same neighbour of a pixel in all the
+images of a batch is one run of numbers, and all that a window sees on its way along a row of the
+images lies together. Where their input has that layout already, as between two layers of a network,
+nothing is rearranged. Any layout gives the same answers.
 
 What the assignment calls convolution in two dimensions is cross-correlation: the mask is not
 flipped. `convolve_1d` is the true convolution of part (a), where it is.
@@ -18,11 +18,6 @@ flipped. `convolve_1d` is the true convolution of part (a), where it is.
 import numpy as np
 
 from layers import check_dout, check_floats
-
-# The fast convolution unfolds this much at a time, whole rows of outputs, so that a block is still
-# in the processor's cache when the matrix product reads it. Less saves memory and starts more
-# products; from 2 MB up it makes little difference to the time.
-BLOCK_BYTES = 8 * 2**20
 
 
 def convolve_1d(signal, mask):
@@ -323,13 +318,13 @@ def max_pool_backward_naive(dout, cache):
     return dx
 
 
-def _batch_innermost(x, pad=0):
-    """Images as (C, H + 2 pad, W + 2 pad, N), contiguous; not a copy where they are that already.
+def _as_rows(x, pad=0):
+    """Images as (H + 2 pad, C, W + 2 pad, N), contiguous; not a copy where they are that already.
 
     The images are a batch x of shape (N, C, H, W) in any memory layout.
     """
     n, channels, height, width = x.shape
-    turned = x.transpose(1, 2, 3, 0)
+    turned = x.transpose(2, 1, 3, 0)
     if pad == 0 and turned.flags.c_contiguous:
         return turned
     if x.strides[0] > x.itemsize:
@@ -338,52 +333,34 @@ def _batch_innermost(x, pad=0):
         # to 4 times as long; so they are first copied to a distance that is none.
         apart = np.empty((n, channels * height * width + 16), x.dtype)[:, :-16].reshape(x.shape)
         apart[...] = x
-        turned = apart.transpose(1, 2, 3, 0)
+        turned = apart.transpose(2, 1, 3, 0)
     new = np.zeros if pad else np.empty
-    out = new((channels, height + 2 * pad, width + 2 * pad, n), x.dtype)
-    out[:, pad : pad + height, pad : pad + width] = turned
-    return out
+    rows = new((height + 2 * pad, channels, width + 2 * pad, n), x.dtype)
+    rows[pad : pad + height, :, pad : pad + width] = turned
+    return rows
 
 
-def _under(i, j, rows, columns, stride):
-    """Index of the pixels of (C, H, W, N) under position (i, j) of the window.
+def _steps(start, count, stride):
+    """Slice of `count` indices, `stride` apart."""
+    return slice(start, start + stride * (count - 1) + 1, stride)
 
-    One pixel for each output in rows `rows` (a slice) and in columns 0 to `columns` - 1: output
-    (r, c) has pixel (stride r + i, stride c + j) there.
+
+def _patches(spread, i, mask_h, stride):
+    """Matrix with a column for each patch that the mask sees on its way along output row i: a view.
+
+    It is (HH * C * WW, OW * N), taken from `conv_forward`'s spread-out images (H, C, WW, OW, N).
     """
-    top, bottom = stride * rows.start + i, stride * (rows.stop - 1) + i + 1
-    return np.s_[:, top:bottom:stride, j : stride * (columns - 1) + j + 1 : stride]
-
-
-def _blocks(image, mask_shape, out_size):
-    """Slices of the output's rows, each of which unfolds to about BLOCK_BYTES."""
-    row = np.prod(mask_shape) * out_size[1] * image.shape[3] * image.itemsize
-    rows = max(1, int(BLOCK_BYTES // max(1, row)))
-    for start in range(0, out_size[0], rows):
-        yield slice(start, min(start + rows, out_size[0]))
-
-
-def _unfold(image, mask_shape, rows, columns, stride):
-    """Matrix with a column for each position of the mask: the patch that the mask sees there.
-
-    The image is (C, H, W, N), the matrix (C * HH * WW, rows * columns * N). It is filled a row of
-    the matrix at a time, which is the image shifted by (i, j) and takes no loop over positions.
-    """
-    channels, mask_h, mask_w = mask_shape
-    n, count = image.shape[3], rows.stop - rows.start
-    patches = np.empty((channels, mask_h, mask_w, count, columns, n), image.dtype)
-    for i, j in np.ndindex(mask_h, mask_w):
-        patches[:, i, j] = image[_under(i, j, rows, columns, stride)]
-    return patches.reshape(channels * mask_h * mask_w, count * columns * n)
+    rows = spread[stride * i : stride * i + mask_h]
+    return rows.reshape(np.prod(rows.shape[:3]), -1)
 
 
 def conv_forward(x, w, b, conv_param):
-    """Convolution layer: `conv_forward_naive` as a few large matrix products.
+    """Convolution layer: `conv_forward_naive` as one matrix product for each row of outputs.
 
     Parameters
     ----------
     x : ndarray of float, shape (N, C, H, W)
-        Images, fastest as this module's functions return them: with the batch innermost in memory.
+        Images, fastest as this module's functions return them: as (H, C, W, N) in memory.
     w : ndarray of float, shape (F, C, HH, WW)
         Masks.
     b : ndarray of float, shape (F,)
@@ -394,7 +371,7 @@ def conv_forward(x, w, b, conv_param):
     Returns
     -------
     out : ndarray of float, shape (N, F, OH, OW)
-        A view with the batch innermost in memory. OH = floor(1 + (H + 2 pad - HH) / stride), and OW
+        A view of (OH, F, OW, N) in memory. OH = floor(1 + (H + 2 pad - HH) / stride), and OW
         likewise.
     cache : tuple
         For `conv_backward`.
@@ -406,24 +383,29 @@ def conv_forward(x, w, b, conv_param):
 
     Notes
     -----
-    Write each mask as a row of C * HH * WW numbers and each patch of the image as a column of as
-    many. All responses are then one product::
+    The images I are spread out along their rows: S[h, c, q, j] = I_c[h, s j + q] for each of the WW
+    columns q of the mask, with N numbers each. The HH rows of S from s i on then lie in memory as
+    one matrix P_i of HH * C * WW rows, whose OW * N columns are all the patches that belong to row
+    i of the outputs. With the masks as rows of as many numbers, W::
 
-        R (F, OH * OW * N) = W (F, C * HH * WW) P (C * HH * WW, OH * OW * N) + b
+        R_i (F, OW * N) = W (F, HH * C * WW) P_i (HH * C * WW, OW * N) + b
 
-    P is HH * WW / stride^2 times as large as the images, so it is made a block of rows of outputs
-    at a time and never stored.
+    S is only WW / s times as large as the images, because the matrices P_i share their rows;
+    patches written out one by one would take HH / s times as much again.
     """
-    stride, pad, out_size = _check_conv("conv_forward", x, w, b, conv_param)
-    image = _batch_innermost(x, pad)
-    masks = w.reshape(len(w), -1)
-    out = np.empty((len(w), *out_size, len(x)), np.result_type(x, w, b))
-    for rows in _blocks(image, w.shape[1:], out_size):
-        patches = _unfold(image, w.shape[1:], rows, out_size[1], stride)
-        response = out[:, rows].reshape(len(w), -1)  # a view
-        np.matmul(masks, patches, out=response)
+    stride, pad, (out_h, out_w) = _check_conv("conv_forward", x, w, b, conv_param)
+    filters, channels, mask_h, mask_w = w.shape
+    image = _as_rows(x, pad)
+    spread = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
+    for q in range(mask_w):
+        spread[:, :, q] = image[:, :, _steps(q, out_w, stride)]
+    masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
+    out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
+    for i in range(out_h):
+        response = out[i].reshape(filters, -1)  # a view
+        np.matmul(masks, _patches(spread, i, mask_h, stride), out=response)
         response += b[:, None]
-    return out.transpose(3, 0, 1, 2), (image, w, stride, pad, out_size)
+    return out.transpose(3, 1, 0, 2), (spread, image.shape, w, stride, pad)
 
 
 def conv_backward(dout, cache, *, need_dx=True):
@@ -432,7 +414,7 @@ def conv_backward(dout, cache, *, need_dx=True):
     Parameters
     ----------
     dout : ndarray of float, shape (N, F, OH, OW)
-        dL/dout, fastest with the batch innermost in memory, as out is.
+        dL/dout, fastest as (OH, F, OW, N) in memory, as out is.
     cache : tuple
         From `conv_forward`.
     need_dx : bool, default True
@@ -442,7 +424,7 @@ def conv_backward(dout, cache, *, need_dx=True):
     Returns
     -------
     dx : ndarray of float, shape (N, C, H, W), or None
-        A view with the batch innermost in memory.
+        A view of an array with the batch innermost in memory.
     dw : ndarray of float, shape (F, C, HH, WW)
     db : ndarray of float, shape (F,)
 
@@ -455,38 +437,54 @@ def conv_backward(dout, cache, *, need_dx=True):
     -----
     The formulas of `conv_backward_naive` as matrix products, with the matrices of `conv_forward`::
 
-        dL/dW = dL/dR P^T        dL/dP = W^T dL/dR        dL/db = sum of dL/dR over its columns
+        dL/dW = sum over i of dL/dR_i P_i^T        dL/db = sum of dL/dR over all but the masks
 
-    dL/dI is dL/dP folded: each column is added back to the pixels that the patch was copied from.
-    P is unfolded anew for each block, which is cheap beside the products and saves storing it.
+    Row h of S is part of P_i for each row i of outputs whose mask lies on it, with row h - s i of
+    the mask, and these i follow on each other. So dL/dS[h] is one product too: the rows dL/dR_i as
+    one matrix, times the masks' rows h - s i, side by side in the same order (the last first, which
+    flips the mask)::
+
+        dL/dS[h] (C * WW, OW * N) = (..., W[h - s i]^T, ...) (..., dL/dR_i, ...)
+
+    and each number of it is added back to the pixel that it was copied from.
     """
-    image, w, stride, pad, out_size = cache
-    check_dout("conv_backward", dout, (image.shape[3], len(w), *out_size))
-    mask_shape = w.shape[1:]
-    masks = w.reshape(len(w), -1)
-    dtype = np.result_type(image, w, dout)
-    dw, db = np.zeros(masks.shape, dtype), np.zeros(len(w), dtype)
-    dimage = np.zeros(image.shape, dtype) if need_dx else None
-    for rows in _blocks(image, mask_shape, out_size):
-        count = rows.stop - rows.start
-        patches = _unfold(image, mask_shape, rows, out_size[1], stride)
-        dresponse = _batch_innermost(dout[:, :, rows]).reshape(len(w), -1)
-        # The product with more rows than columns splits better between threads.
-        if len(patches) > len(dresponse):
-            dw += (patches @ dresponse.T).T
-        else:
-            dw += dresponse @ patches.T
-        db += dresponse.sum(axis=1)
-        if need_dx:
-            dpatches = np.matmul(masks.T, dresponse, out=patches)  # P itself has been used
-            dpatches = dpatches.reshape(*mask_shape, count, out_size[1], image.shape[3])
-            for i, j in np.ndindex(mask_shape[1:]):
-                dimage[_under(i, j, rows, out_size[1], stride)] += dpatches[:, i, j]
-    dx = None
-    if need_dx:
-        height, width = image.shape[1:3]
-        dx = dimage[:, pad : height - pad, pad : width - pad].transpose(3, 0, 1, 2)
-    return dx, dw.reshape(w.shape), db
+    spread, image_shape, w, stride, pad = cache
+    filters, channels, mask_h, mask_w = w.shape
+    out_h = 1 + (len(spread) - mask_h) // stride
+    out_w, n = spread.shape[3:]
+    check_dout("conv_backward", dout, (n, filters, out_h, out_w))
+    dout = _as_rows(dout)
+    dtype = np.result_type(spread, w, dout)
+
+    dw = np.zeros((filters, mask_h * channels * mask_w), dtype)
+    for i in range(out_h):
+        dw += dout[i].reshape(filters, -1) @ _patches(spread, i, mask_h, stride).T
+    dw = dw.reshape(filters, mask_h, channels, mask_w).transpose(0, 2, 1, 3)
+    db = dout.sum(axis=(0, 2, 3))
+    if not need_dx:
+        return None, dw, db
+
+    dimage = np.zeros(image_shape, dtype)
+    # Rows first, first + stride, ... of the masks can lie on the image rows h with h % stride the
+    # same. Their transposes stand side by side in turned[first], the last of them first.
+    turned = [
+        w[:, :, first::stride][:, :, ::-1].transpose(1, 3, 2, 0).reshape(channels * mask_w, -1)
+        for first in range(stride)
+    ]
+    for h in range(pad, len(dimage) - pad):
+        last, first = divmod(h, stride)
+        masks = turned[first]
+        lowest = last + 1 - masks.shape[1] // filters
+        start, stop = max(lowest, 0), min(last + 1, out_h)
+        if start < stop:
+            masks = masks[:, (start - lowest) * filters : (stop - lowest) * filters]
+            dspread = masks @ dout[start:stop].reshape(masks.shape[1], -1)
+            dspread = dspread.reshape(channels, mask_w, out_w, n)
+            for q in range(mask_w):
+                dimage[h, :, _steps(q, out_w, stride)] += dspread[:, q]
+    height, width = image_shape[0], image_shape[2]
+    dx = dimage[pad : height - pad, :, pad : width - pad].transpose(3, 1, 0, 2)
+    return dx, dw, db
 
 
 def max_pool_forward(x, pool_param):
@@ -495,15 +493,15 @@ def max_pool_forward(x, pool_param):
     Parameters
     ----------
     x : ndarray of float, shape (N, C, H, W)
-        Images, fastest as this module's functions return them: with the batch innermost in memory.
+        Images, fastest as this module's functions return them: as (H, C, W, N) in memory.
     pool_param : dict
         ``'pool_height'``, ``'pool_width'`` and ``'stride'``.
 
     Returns
     -------
     out : ndarray of float, shape (N, C, OH, OW)
-        A view with the batch innermost in memory. OH = floor(1 + (H - pool_height) / stride), and
-        OW likewise.
+        A view of (OH, C, OW, N) in memory. OH = floor(1 + (H - pool_height) / stride), and OW
+        likewise.
     cache : tuple
         For `max_pool_backward`.
 
@@ -514,18 +512,18 @@ def max_pool_forward(x, pool_param):
 
     Notes
     -----
-    The loop is over the places (p, q) in the window: I[s i + p, s j + q] for all i and j is a slice
-    of the image, and R is the elementwise maximum of these slices.
+    The maximum of a window is that of the maxima of its rows::
+
+        M[h, j] = max over q of I[h, s j + q]        R[i, j] = max over p of M[s i + p, j]
+
+    Each is an elementwise maximum of a few slices, and windows above each other share their M.
     """
-    height, width, stride, size = _check_pool("max_pool_forward", x, pool_param)
-    image = _batch_innermost(x)
-    places = [
-        _under(p, q, slice(0, size[0]), size[1], stride) for p, q in np.ndindex(height, width)
-    ]
-    out = image[places[0]].copy()
-    for place in places[1:]:
-        np.maximum(out, image[place], out=out)
-    return out.transpose(3, 0, 1, 2), (image, out, places)
+    height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
+    image = _as_rows(x)
+    columns = [_steps(q, out_w, stride) for q in range(width)]
+    maxima = _maximum([image[:, :, column] for column in columns])
+    out = _maximum([maxima[_steps(p, out_h, stride)] for p in range(height)])
+    return out.transpose(3, 1, 0, 2), (image, maxima, out, columns, height, stride)
 
 
 def max_pool_backward(dout, cache):
@@ -534,14 +532,14 @@ def max_pool_backward(dout, cache):
     Parameters
     ----------
     dout : ndarray of float, shape (N, C, OH, OW)
-        dL/dout, fastest with the batch innermost in memory, as out is.
+        dL/dout, fastest as (OH, C, OW, N) in memory, as out is.
     cache : tuple
         From `max_pool_forward`.
 
     Returns
     -------
     dx : ndarray of float, shape (N, C, H, W)
-        A view with the batch innermost in memory.
+        A view of (H, C, W, N) in memory.
 
     Raises
     ------
@@ -550,18 +548,43 @@ def max_pool_backward(dout, cache):
 
     Notes
     -----
-    As `max_pool_backward_naive`, but over places in the window: at each, the windows whose maximum
-    is there and that have not found theirs at an earlier place hand their gradient to it. Places
-    come in row-major order, so on a tie the first of the largest gets it.
+    As `max_pool_backward_naive`: the gradient of a window goes to the first of its rows whose
+    maximum is the window's, and from there to the first pixel of the row that has this value.
     """
-    image, out, places = cache
-    check_dout("max_pool_backward", dout, out.transpose(3, 0, 1, 2).shape)
-    dout = _batch_innermost(dout)
+    image, maxima, out, columns, height, stride = cache
+    check_dout("max_pool_backward", dout, out.transpose(3, 1, 0, 2).shape)
+    dout = _as_rows(dout)
+    dmaxima = np.zeros(maxima.shape, dout.dtype)
     dimage = np.zeros(image.shape, dout.dtype)
-    searching = np.ones(out.shape, bool)
-    for place in places:
-        found = image[place] == out
-        found &= searching
-        searching ^= found
-        dimage[place] += dout * found
-    return dimage.transpose(3, 0, 1, 2)
+    # Row by row, so that what one turn reads and writes stays in the processor's cache.
+    for i in range(len(out)):
+        rows = range(stride * i, stride * i + height)
+        _maximum_backward(
+            dout[i], out[i], [maxima[row] for row in rows], [dmaxima[row] for row in rows]
+        )
+    for h in range(len(image)):
+        _maximum_backward(
+            dmaxima[h],
+            maxima[h],
+            [image[h, :, column] for column in columns],
+            [dimage[h, :, column] for column in columns],
+        )
+    return dimage.transpose(3, 1, 0, 2)
+
+
+def _maximum(arrays):
+    """Elementwise maximum of a list of arrays."""
+    out = arrays[0].copy()
+    for array in arrays[1:]:
+        np.maximum(out, array, out=out)
+    return out
+
+
+def _maximum_backward(dout, out, arrays, darrays):
+    """Add dout to the gradient of the first of the arrays that equals out, element by element."""
+    for array, darray in zip(arrays[:-1], darrays[:-1], strict=True):
+        share = (array == out).astype(dout.dtype)
+        share *= dout
+        darray += share
+        dout = dout - share  # what has been given away is 0 for the arrays that follow
+    darrays[-1] += dout

@@ -9,7 +9,7 @@ there already: (N OH OW, C HH WW) times (C HH WW, F), and for forward + backward
 that size which give the gradients of the masks and of the patches.
 
 "In C order": x and dout are ordinary arrays, so turning them is part of the time. "In a net": they
-have the batch innermost in memory, as the layers of `conv.py` hand them to each other. PyTorch gets
+are (H, C, W, N) in memory, as the layers of `conv.py` hand them to each other. PyTorch gets
 its own ordinary tensors both times.
 """
 
@@ -39,7 +39,7 @@ def images(shape, how):
     """Random images of the shape, laid out in memory in the one way or the other."""
     x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     if how == "in a net":
-        x = x.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2)
+        x = x.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2)
     return x
 
 
