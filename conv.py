@@ -437,7 +437,7 @@ def conv_backward(dout, cache, *, need_dx=True):
     -----
     The formulas of `conv_backward_naive` as matrix products, with the matrices of `conv_forward`::
 
-        dL/dW = sum over i of dL/dR_i P_i^T        dL/db = sum of dL/dR over all but the masks
+        dL/dW^T = sum over i of P_i dL/dR_i^T        dL/db = sum of dL/dR over all but the masks
 
     Row h of S is part of P_i for each row i of outputs whose mask lies on it, with row h - s i of
     the mask, and these i follow on each other. So dL/dS[h] is one product too: the rows dL/dR_i as
@@ -456,10 +456,10 @@ def conv_backward(dout, cache, *, need_dx=True):
     dout = _as_rows(dout)
     dtype = np.result_type(spread, w, dout)
 
-    dw = np.zeros((filters, mask_h * channels * mask_w), dtype)
+    dw = np.zeros((mask_h * channels * mask_w, filters), dtype)
     for i in range(out_h):
-        dw += dout[i].reshape(filters, -1) @ _patches(spread, i, mask_h, stride).T
-    dw = dw.reshape(filters, mask_h, channels, mask_w).transpose(0, 2, 1, 3)
+        dw += _patches(spread, i, mask_h, stride) @ dout[i].reshape(filters, -1).T
+    dw = dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
     db = dout.sum(axis=(0, 2, 3))
     if not need_dx:
         return None, dw, db
