@@ -19,13 +19,6 @@ from layers import (
 )
 
 
-# A training step frees all that it took, and the C library's allocator, glibc's, then returns the
-# pages to the system and fetches them anew in the next step: half the time of a ConvNet's step. To
-# free one large block raises the limits from which it does so to 32 and 64 MB (mallopt(3),
-# M_MMAP_THRESHOLD). The block itself is never written to, so it takes no memory.
-np.empty(2**25 - 2**16, np.uint8)
-
-
 class Layer(NamedTuple):
     """A pair of layer functions and the names of the parameters that they share.
 
