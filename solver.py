@@ -49,6 +49,9 @@ class Solver:
     transform : callable, optional
         ``transform(X_batch, rng)`` returns the batch that the model trains on in place of X_batch;
         rng is a numpy.random.Generator. Not applied when accuracy is measured.
+    after_epoch : callable, optional
+        ``after_epoch(solver)`` is called when an epoch and its accuracies are done. What it raises
+        ends the training, with the best parameters so far in the model.
     num_train_samples : int, default 1000
         Training examples that the training accuracy of an epoch is measured on; None for all.
     num_val_samples : int, optional
@@ -104,6 +107,7 @@ class Solver:
         *,
         schedule=None,
         transform=None,
+        after_epoch=None,
         num_train_samples=1000,
         num_val_samples=None,
         seed=None,
@@ -143,6 +147,7 @@ class Solver:
         self.verbose = verbose
         self.schedule = schedule
         self.transform = transform
+        self.after_epoch = after_epoch
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
 
@@ -191,6 +196,8 @@ class Solver:
                     if self.iteration % self._iterations_per_epoch == 0:
                         self.epoch += 1
                         self._measure()
+                        if self.after_epoch:
+                            self.after_epoch(self)
                     bar.update()
                     if self.iteration % self.print_every == 0:
                         self._show(bar, total)

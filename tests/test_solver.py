@@ -364,3 +364,22 @@ def test_bad_data(toy_data, change, error, message):
 def test_a_schedule_that_gives_nonsense(toy_data):
     with pytest.raises(ValueError, match="learning_rate must be a number >= 0, got nan"):
         make_solver(toy_data, schedule=lambda t: float("nan")).train()
+
+
+def test_after_epoch_sees_each_epoch_and_may_end_the_run(toy_data):
+    class EnoughError(Exception):
+        pass
+
+    seen = []
+
+    def after_epoch(solver):
+        seen.append((solver.epoch, len(solver.val_acc_history)))
+        if solver.epoch == 3:
+            raise EnoughError
+
+    solver = make_solver(toy_data, after_epoch=after_epoch)
+    with pytest.raises(EnoughError):
+        solver.train()
+    assert seen == [(1, 2), (2, 3), (3, 4)]
+    for name, value in solver.best_params.items():
+        np.testing.assert_array_equal(solver.model.params[name], value)
