@@ -17,7 +17,7 @@ flipped. `convolve_1d` is the true convolution of part (a), where it is.
 
 import numpy as np
 
-from layers import check_dout, check_floats
+from checks import check_dout, check_floats, check_whole
 
 # A training step frees all that it took, and the C library's allocator, glibc's, then returns the
 # pages to the system and fetches them anew in the next step: half the time of a ConvNet's step. To
@@ -93,14 +93,7 @@ def _check_param(function, name, param, defaults, smallest):
     values = []
     for key, default in defaults.items():
         value = param.get(key, default)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise TypeError(
-                f"{function}: {name}['{key}'] must be a whole number, got {type(value).__name__}"
-            )
-        if value < smallest.get(key, 1):
-            raise ValueError(
-                f"{function}: {name}['{key}'] must be at least {smallest.get(key, 1)}, got {value}"
-            )
+        check_whole(function, smallest.get(key, 1), **{f"{name}['{key}']": value})
         values.append(int(value))
     return values
 

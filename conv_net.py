@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from checks import check_whole
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
 from network import ACTIVATIONS, Layer, Network
 
@@ -72,12 +73,12 @@ class ConvNet(Network):
                 "ConvNet: expected input_dim (C, H, W) and at least one number in num_filters, "
                 f"got {input_dim} and {num_filters}"
             )
-        self._check_sizes(filter_size=filter_size, num_classes=num_classes)
+        check_whole("ConvNet", filter_size=filter_size, num_classes=num_classes)
         for name, sizes in {
             "input_dim": input_dim, "num_filters": num_filters, "hidden_dim": hidden_dim
         }.items():  # fmt: skip
             for size in sizes:
-                self._check_sizes(**{name: size})
+                check_whole("ConvNet", **{name: size})
         channels, height, width = input_dim
         if filter_size % 2 == 0 or min(height, width) < 2 ** len(num_filters):
             raise ValueError(

@@ -1,6 +1,6 @@
 """Finding, checking, reading and splitting MNIST; writing the submission CSV.
 
-``load_mnist`` is all that a notebook needs.  Below it, each file format is a function that turns a
+``load_mnist`` is all that a notebook needs. Below it, each file format is a function that turns a
 file into *sources*: arrays that are announced (shape, dtype) before they are read, so that a
 damaged or hostile file is refused before it costs memory or time.
 """
@@ -12,7 +12,6 @@ import io
 import math
 import os
 import re
-import secrets
 import struct
 import threading
 import time
@@ -25,6 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from checks import check_whole
+from npz import atomic_write, read_header, read_member
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
 SAMPLE = DATASETS / "mnist_sample.npz"
@@ -78,14 +80,14 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
 
     Looked at in this order: ``data_dir``, or else the folder that the environment variable
     MNIST_DIR names; the folder ``datasets`` beside this module; the download cache, filled from
-    the internet where it is empty; the embedded sample of 5,000 digits.  In a folder its files
+    the internet where it is empty; the embedded sample of 5,000 digits. In a folder its files
     count, or where none of them is recognised, those of its subfolders.
 
     Parameters
     ----------
     data_dir : str or path, optional
         Folder with MNIST as IDX files (gzipped or not), Kaggle's train.csv and test.csv, ``.npz``
-        or ``.mat``.  Files are recognised by their content.
+        or ``.mat``. Files are recognised by their content.
     num_val : int, optional
         Number of validation images, taken from the training images, each class in proportion.
         Default: a tenth of the training images.  0 is allowed.
@@ -117,8 +119,8 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     ((100, 1, 28, 28), dtype('uint8'))
     """
     if num_val is not None:
-        _check_int("load_mnist: num_val", num_val, 0)
-    _check_int("load_mnist: seed", seed, 0)
+        check_whole("load_mnist", 0, num_val=num_val)
+    check_whole("load_mnist", 0, seed=seed)
 
     asked = data_dir if data_dir is not None else os.environ.get("MNIST_DIR") or None
     if asked is not None:
@@ -152,13 +154,6 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
         )
         print(f"MNIST: {sizes} images ({where})")
     return data
-
-
-def _check_int(name, value, low):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} expected an integer, got {value!r}")
-    if value < low:
-        raise ValueError(f"{name} expected at least {low}, got {value}")
 
 
 def _stratified_split(y, num_val, seed):
@@ -384,26 +379,15 @@ def _npz_sources(path):
     sources = {}
     with zipfile.ZipFile(path) as archive:
         for member in set(archive.namelist()) & {f"{name}.npy" for name in KEYS}:
-            info = archive.getinfo(member)
-            # zipfile bounds what it inflates by what is asked for, but not for bzip2 and lzma.
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{member}: expected stored or deflated")
-            with archive.open(info) as file:
-                head = io.BytesIO(file.read(2**14))  # a header's own length is not to be trusted
-            if np.lib.format.read_magic(head) == (1, 0):
-                shape, _, dtype = np.lib.format.read_array_header_1_0(head)
-            else:
-                shape, _, dtype = np.lib.format.read_array_header_2_0(head)
-            if info.file_size != head.tell() + math.prod(shape) * dtype.itemsize:
-                raise ValueError(f"{member}: {info.file_size} bytes, but announces {dtype} {shape}")
             read = functools.partial(_read_npy, path, member)
-            sources[KEYS[member.removesuffix(".npy")]] = _Source(path, shape, dtype, read)
+            source = _Source(path, *read_header(archive, member), read)
+            sources[KEYS[member.removesuffix(".npy")]] = source
     return sources
 
 
 def _read_npy(path, member):
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+    with zipfile.ZipFile(path) as archive:
+        return read_member(archive, member)
 
 
 # Codes of number types in MAT files.
@@ -414,7 +398,7 @@ def _mat_sources(path):
     """Walk a MAT 5.0 file: 128 bytes, then one element (type, size, data) for each variable.
 
     Not by SciPy, which (up to 1.17 at least) crashes the interpreter on some damaged files and
-    does not bound what it inflates.  Format: "MAT-File Format", The MathWorks, chapter 1.
+    does not bound what it inflates. Format: "MAT-File Format", The MathWorks, chapter 1.
     """
     content = path.read_bytes()
     order = "<" if content[126:128] == b"IM" else ">"
@@ -573,56 +557,6 @@ def _get(url, verbose):
 # ------------------------------------------------------------------ writing
 
 
-@contextmanager
-def atomic_write(path, mode="wb", *, newline=None):
-    """Open a file for writing that appears under its name whole, or not at all.
-
-    What is written goes to a temporary file in the same folder, which is flushed to disk and
-    renamed at the end of the ``with`` block, or removed where the block raises.
-
-    Parameters
-    ----------
-    path : str or path
-        The file to create or to replace.
-    mode : {"wb", "w"}, default "wb"
-        Bytes, or text in UTF-8.
-    newline : str, optional
-        As of ``open``.
-
-    Yields
-    ------
-    file object
-        Open for writing.
-
-    Raises
-    ------
-    OSError
-        The folder does not exist, the disk is full, and so on.  A file of this name is unchanged.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic_write(Path(folder, "note.txt"), "w") as file:
-    ...         _ = file.write("hello")
-    ...     Path(folder, "note.txt").read_text()
-    'hello'
-    """
-    path = Path(os.path.realpath(path))  # a link stays a link
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    encoding = None if "b" in mode else "utf-8"
-    file = temporary.open(mode.replace("w", "x"), newline=newline, encoding=encoding)
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 HEADERS = ("Id,Category", "ImageId,Label")
 
 
@@ -636,7 +570,7 @@ def save_submission(path, predictions, *, header="Id,Category", num_images=None,
     predictions : array_like of int, shape (N,)
         Predicted label of each test image, in the order of the test images.
     header : {"Id,Category", "ImageId,Label"}, default "Id,Category"
-        First line; Digit Recognizer wants the latter.  Ids count from 1.
+        First line; Digit Recognizer wants the latter. Ids count from 1.
     num_images : int, optional
         The N that is expected.
     num_classes : int, default 10

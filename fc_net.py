@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from checks import check_whole
 from network import Network
 
 
@@ -63,8 +64,8 @@ class FullyConnectedNet(Network):
         activation="relu",
     ):
         hidden_dim = [hidden_dim] if isinstance(hidden_dim, (int, np.integer)) else list(hidden_dim)
-        self._check_sizes(input_dim=input_dim, num_classes=num_classes)
+        check_whole("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
         for units in hidden_dim:
-            self._check_sizes(hidden_dim=units)
+            check_whole("FullyConnectedNet", hidden_dim=units)
         super().__init__(weight_scale, reg, dtype, seed)
         self._add_fully_connected([input_dim, *hidden_dim, num_classes], activation)

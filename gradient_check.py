@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from checks import check_number, describe
+
 
 def rel_error(x, y):
     """Largest relative difference between two arrays, element by element.
@@ -95,6 +97,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
         If x is not a float64 array.
     """
     _check_float64(x)
+    check_number("numerical gradient", positive=True, h=h)
     grad = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         plus, minus = _values_at(f, x, index, (h, -h))
@@ -106,8 +109,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
 
 def _check_float64(x):
     if not isinstance(x, np.ndarray) or x.dtype != np.float64:
-        got = f"an array of {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
-        raise TypeError(f"numerical gradient: x must be an array of float64, got {got}")
+        raise TypeError(f"numerical gradient: x must be an array of float64, got {describe(x)}")
 
 
 def _values_at(f, x, index, steps):

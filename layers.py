@@ -20,49 +20,7 @@ import math
 
 import numpy as np
 
-
-def check_floats(function, **arrays):
-    """Raise TypeError unless every named argument is a NumPy array of floats.
-
-    Parameters
-    ----------
-    function : str
-        Name of the function whose arguments these are, for the message.
-    **arrays
-        The arguments, by name.
-
-    Raises
-    ------
-    TypeError
-        If one is something else, such as a list or an array of integers: whole numbers would be
-        cut off silently by in-place arithmetic.
-    """
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            got = f"an array of {array.dtype}" if hasattr(array, "dtype") else type(array).__name__
-            raise TypeError(f"{function}: {name} must be a NumPy array of floats, got {got}")
-
-
-def check_dout(function, dout, shape):
-    """Raise TypeError or ValueError unless dout is an array of floats of that shape.
-
-    Parameters
-    ----------
-    function : str
-        Name of the backward function, for the message.
-    dout : ndarray of float
-        Its argument.
-    shape : tuple of int
-        Shape of what forward returned.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If dout is something else.
-    """
-    check_floats(function, dout=dout)
-    if dout.shape != shape:
-        raise ValueError(f"{function}: dout must have out's shape {shape}, got {dout.shape}")
+from checks import check_dout, check_floats, describe
 
 
 def fc_forward(x, w, b):
@@ -394,8 +352,7 @@ def softmax_loss(x, y):
         raise ValueError(f"softmax_loss: x must have shape (N, C), N and C > 0, got {x.shape}")
     n, num_classes = x.shape
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
-        got = f"an array of {y.dtype}" if hasattr(y, "dtype") else type(y).__name__
-        raise TypeError(f"softmax_loss: y must be a NumPy array of integers, got {got}")
+        raise TypeError(f"softmax_loss: y must be a NumPy array of integers, got {describe(y)}")
     if y.shape != (n,):
         raise ValueError(
             f"softmax_loss: y must have shape ({n},), one label a row of x, got {y.shape}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from checks import check_number, check_whole, describe
 from layers import (
     fc_backward,
     fc_forward,
@@ -17,6 +18,7 @@ from layers import (
     tanh_backward,
     tanh_forward,
 )
+from npz import load_npz, save_npz
 
 
 class Layer(NamedTuple):
@@ -89,17 +91,14 @@ class Network:
 
     def __init__(self, weight_scale, reg, dtype, seed):
         name = type(self).__name__
-        if isinstance(weight_scale, str):
-            scale_is_good = weight_scale in WEIGHT_SCALES
-        else:
-            scale_is_good = np.isfinite(weight_scale) and weight_scale >= 0
-        if not scale_is_good:
+        if not isinstance(weight_scale, str):
+            check_number(name, weight_scale=weight_scale)
+        elif weight_scale not in WEIGHT_SCALES:
             raise ValueError(
-                f"{name}: weight_scale must be a number >= 0 or one of {', '.join(WEIGHT_SCALES)}, "
+                f"{name}: weight_scale must be a number or one of {', '.join(WEIGHT_SCALES)}, "
                 f"got {weight_scale!r}"
             )
-        if not (np.isfinite(reg) and reg >= 0):
-            raise ValueError(f"{name}: reg must be a number >= 0, got {reg}")
+        check_number(name, reg=reg)
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"{name}: dtype must be float32 or float64, got {dtype}")
         self.weight_scale = weight_scale
@@ -108,12 +107,6 @@ class Network:
         self.layers = []
         self.params = {}
         self._rng = np.random.default_rng(seed)
-
-    def _check_sizes(self, **sizes):
-        net = type(self).__name__
-        for name, size in sizes.items():
-            if not isinstance(size, (int, np.integer)) or size < 1:
-                raise ValueError(f"{net}: expected positive whole numbers for {name}, got {size!r}")
 
     def _add_weighted(self, forward, backward, shape, num_inputs, num_units):
         """Add a layer with new weights of that shape and one bias a unit."""
@@ -148,9 +141,9 @@ class Network:
             return np.multiply(X, 1 / 255, dtype=self.dtype)
         if isinstance(X, np.ndarray) and X.dtype.kind == "f":
             return X.astype(self.dtype, copy=False)
-        got = f"an array of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
         raise TypeError(
-            f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, got {got}"
+            f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, "
+            f"got {describe(X)}"
         )
 
     def forward(self, X):
@@ -246,7 +239,66 @@ class Network:
         Returns
         -------
         labels : ndarray of int64, shape (N,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit the network, or the scores are not finite: X or the parameters hold
+            NaN, infinite or too large numbers.
         """
-        batches = range(0, len(X), batch_size)
-        labels = [self.loss(X[i : i + batch_size]).argmax(axis=1) for i in batches]
-        return np.concatenate(labels) if labels else np.empty(0, np.int64)
+        check_whole(f"{type(self).__name__}.predict", batch_size=batch_size)
+        labels = [np.empty(0, np.int64)]
+        for i in range(0, len(X), batch_size):
+            scores = self.loss(X[i : i + batch_size])
+            if not np.isfinite(scores).all():
+                raise ValueError(
+                    f"{type(self).__name__}.predict: scores of X[{i}:{i + len(scores)}] are not "
+                    "finite; X or the parameters hold NaN, infinite or too large numbers"
+                )
+            labels.append(scores.argmax(axis=1))
+        return np.concatenate(labels)
+
+    def save(self, path):
+        """Write the parameters to a file.
+
+        Parameters
+        ----------
+        path : str or path
+            An .npz file of plain arrays; replaced only once the new one is whole and on the disk.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        save_npz(path, {"network": type(self).__name__}, self.params)
+
+    def load(self, path):
+        """Take the parameters from a file that `save` wrote for a network of this shape.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or its parameters are not this network's; then nothing changes.
+        OSError
+            If it cannot be opened.
+        """
+        max_bytes = 2**20 + sum(p.nbytes for p in self.params.values())
+        _, arrays = load_npz(path, "saved parameters", max_bytes)
+        theirs, ours = (
+            {name: (p.shape, str(p.dtype)) for name, p in params.items()}
+            for params in (arrays, self.params)
+        )
+        for name in {**theirs, **ours}:
+            if theirs.get(name) != ours.get(name):
+                raise ValueError(
+                    f"{type(self).__name__}: {path} holds the parameters of another network: "
+                    f"{name} is {theirs.get(name, 'absent')} there and {ours.get(name, 'absent')} "
+                    "here"
+                )
+        for name, array in arrays.items():
+            self.params[name][...] = array

@@ -14,7 +14,10 @@ import math
 
 import numpy as np
 
-from layers import check_floats
+from checks import check_floats, check_number
+
+# Parts of an old value that are kept: at 1 nothing new would come in.
+BELOW_1 = ("momentum", "decay_rate", "beta1", "beta2")
 
 
 def _prepare(rule, w, dw, config, state=(), **defaults):
@@ -24,13 +27,16 @@ def _prepare(rule, w, dw, config, state=(), **defaults):
         raise ValueError(f"{rule}: dw must have w's shape {w.shape}, got {dw.shape}")
     config = {} if config is None else config
     for key, default in defaults.items():
-        # float(): a numpy.float64, as numpy.logspace gives, would promote float32 arrays.
-        config[key] = float(config.get(key, default))
-        if not (math.isfinite(config[key]) and config[key] >= 0):
-            raise ValueError(f"{rule}: {key} must be a number >= 0, got {config[key]}")
+        value = config.get(key, default)
+        check_number(rule, below=1.0 if key in BELOW_1 else math.inf, **{key: value})
+        config[key] = float(value)  # a numpy.float64 would promote float32 arrays
     for key in state:
         if key not in config:
             config[key] = np.zeros_like(w)
+        elif np.shape(config[key]) != w.shape:
+            raise ValueError(
+                f"{rule}: {key} must have w's shape {w.shape}, got {np.shape(config[key])}"
+            )
     return config
 
 
@@ -131,7 +137,7 @@ def rmsprop(w, dw, config=None):
         "rmsprop", w, dw, config, ["cache"], learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8
     )
     cache = config["cache"]
-    _decay_towards(cache, dw * dw, config["decay_rate"])
+    _decay_towards(cache, _square(dw), config["decay_rate"])
     w -= config["learning_rate"] * dw / (np.sqrt(cache) + config["epsilon"])
     return w, config
 
@@ -171,11 +177,17 @@ def adam(w, dw, config=None):
     m, v = config["m"], config["v"]
     t = config["t"] = config.get("t", 0) + 1
     _decay_towards(m, dw, config["beta1"])
-    _decay_towards(v, dw * dw, config["beta2"])
+    _decay_towards(v, _square(dw), config["beta2"])
     step = m * (config["learning_rate"] / (1 - config["beta1"] ** t))
     step /= np.sqrt(v / (1 - config["beta2"] ** t)) + config["epsilon"]
     w -= step
     return w, config
+
+
+def _square(dw):
+    # The square of a gradient beyond 1.8e19 is no float32: its mean is infinite and the step 0.
+    with np.errstate(over="ignore"):
+        return dw * dw
 
 
 def _decay_towards(mean, value, decay):

@@ -28,6 +28,7 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from checks import check_whole
 from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
@@ -250,6 +251,7 @@ def search(
         suggest, num_trials = partial(_from_list, runs), len(runs)
         for i in range(num_trials):
             study.enqueue_trial({"run": i}, skip_if_exists=True)
+    check_whole("search", num_trials=num_trials, workers=workers)
     data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
     task = delayed(_run_trial)(data, suggest, num_trials, name, runs, storage, seed)
     with tqdm(total=num_trials, unit="trial", disable=not verbose) as bar:

@@ -2,12 +2,23 @@
 
 import signal
 import threading
+import warnings
+import zlib
 from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from checks import check_number, check_whole, describe
+from npz import load_npz, save_npz
 from optim import UPDATE_RULES
+
+# How far a run has come: what a checkpoint holds beside arrays.
+_PROGRESS = ("epoch", "iteration", "train_acc_history", "val_acc_history", "best_val_acc")
+# The parts of a checkpoint that must be those of the run, and what it is of where they are not.
+_KINDS = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
 
 
 class DivergedError(ArithmeticError):
@@ -52,6 +63,12 @@ class Solver:
     after_epoch : callable, optional
         ``after_epoch(solver)`` is called when an epoch and its accuracies are done. What it raises
         ends the training, with the best parameters so far in the model.
+    checkpoint : str or path, optional
+        File in which everything that a continuation needs is kept, written after each epoch and at
+        Ctrl-C. Where it is there already, the run goes on from it and ends with the same bits as
+        one that never stopped. The arguments must be the same as before, but for ``num_epochs``
+        and what only shows (``print_every``, ``verbose``); of ``schedule`` and ``transform`` this
+        is not checked. A file that cannot be written is a warning; the last one is kept.
     num_train_samples : int, default 1000
         Training examples that the training accuracy of an epoch is measured on; None for all.
     num_val_samples : int, optional
@@ -78,7 +95,8 @@ class Solver:
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit.
+        If an argument does not fit, or the checkpoint is damaged or that of another model, other
+        data or other settings.
 
     Examples
     --------
@@ -108,6 +126,7 @@ class Solver:
         schedule=None,
         transform=None,
         after_epoch=None,
+        checkpoint=None,
         num_train_samples=1000,
         num_val_samples=None,
         seed=None,
@@ -125,12 +144,14 @@ class Solver:
                 f"Solver: optim_config has {', '.join(sorted(unknown))}, "
                 f"which {update_rule} does not take; it takes {', '.join(known)}"
             )
-        sizes = {"batch_size": batch_size, "num_epochs": num_epochs, "print_every": print_every}
-        for name, size in sizes.items():
-            if not isinstance(size, (int, np.integer)) or size < 1:
-                raise ValueError(f"Solver: {name} must be a whole number > 0, got {size!r}")
-        if not (np.isfinite(lr_decay) and lr_decay > 0):
-            raise ValueError(f"Solver: lr_decay must be a number > 0, got {lr_decay}")
+        check_whole("Solver", batch_size=batch_size, num_epochs=num_epochs, print_every=print_every)
+        check_number("Solver", positive=True, lr_decay=lr_decay)
+        samples = {"num_train_samples": num_train_samples, "num_val_samples": num_val_samples}
+        check_whole("Solver", **{name: n for name, n in samples.items() if n is not None})
+        functions = {"schedule": schedule, "transform": transform, "after_epoch": after_epoch}
+        for name, function in functions.items():
+            if function is not None and not callable(function):
+                raise TypeError(f"Solver: {name} must be callable, got {function!r}")
         self.X_train, self.y_train = _examples(data, "train")
         if len(self.y_train) == 0:
             raise ValueError("Solver: X_train holds no examples")
@@ -148,10 +169,17 @@ class Solver:
         self.schedule = schedule
         self.transform = transform
         self.after_epoch = after_epoch
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
 
+        self._hyperparameters = {
+            key: float(optim_config.get(key, default))
+            for key, default in known.items()
+            if isinstance(default, float)
+        }
         self._learning_rate = optim_config.get("learning_rate", known["learning_rate"])
+        self._state_names = [key for key, v in known.items() if isinstance(v, np.ndarray)]
         self._configs = {name: dict(optim_config) for name in model.params}
         # Measuring accuracy has a generator of its own, so that looking does not change the run.
         self._rng, self._sample_rng = np.random.default_rng(seed).spawn(2)
@@ -166,6 +194,8 @@ class Solver:
         self.val_acc_history = []
         self.best_val_acc = np.nan
         self.best_params = {}
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._load_checkpoint()
 
     def train(self):
         """Train until `num_epochs` epochs are done; then the model holds the best parameters.
@@ -178,6 +208,8 @@ class Solver:
         ------
         DivergedError
             If the loss is not finite. The model holds the best parameters up to then.
+        ValueError
+            If it is not because X_train holds NaN or infinite numbers.
         """
         if self._last_params is not None:
             self._set_params(self._last_params)
@@ -196,12 +228,15 @@ class Solver:
                     if self.iteration % self._iterations_per_epoch == 0:
                         self.epoch += 1
                         self._measure()
+                        self._save_checkpoint()
                         if self.after_epoch:
                             self.after_epoch(self)
                     bar.update()
                     if self.iteration % self.print_every == 0:
                         self._show(bar, total)
                 self.interrupted = interrupt.is_set()
+                if self.interrupted:
+                    self._save_checkpoint()
         finally:
             self._last_params = _copy(self.model.params)
             self._set_params(self.best_params)
@@ -237,6 +272,9 @@ class Solver:
                 "Solver.check_accuracy: X and y must have one length > 0, "
                 f"got {len(X)} examples and {len(y)} labels"
             )
+        check_whole("Solver.check_accuracy", batch_size=batch_size)
+        if num_samples is not None:
+            check_whole("Solver.check_accuracy", num_samples=num_samples)
         if num_samples is not None and num_samples < len(y):
             sample = self._sample_rng.choice(len(y), num_samples, replace=False)
             X, y = X[sample], y[sample]
@@ -265,6 +303,11 @@ class Solver:
             X = self.transform(X, self._rng)
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
+            if X.dtype.kind == "f" and not np.isfinite(X).all():
+                raise ValueError(
+                    "Solver: X_train, or what transform made of it, holds NaN or infinite numbers, "
+                    f"in a minibatch at iteration {self.iteration}"
+                )
             raise DivergedError(
                 f"Solver: the loss is {loss} at iteration {self.iteration} "
                 f"(epoch {self.epoch + 1}) with learning rate {learning_rate:g}; "
@@ -293,6 +336,103 @@ class Solver:
     def _set_params(self, params):
         for name, value in params.items():
             self.model.params[name][...] = value
+
+    def _identity(self):
+        """What a checkpoint and the run that goes on from it must have in common."""
+        data = {}
+        for name in ("X_train", "y_train", "X_val", "y_val"):
+            array = getattr(self, name)
+            # All labels, but only a sample of the examples, which may be many and on disk.
+            step = 1 if name.startswith("y") else max(1, len(array) // 100)
+            checksum = zlib.crc32(np.ascontiguousarray(array[::step]).tobytes())
+            data[name] = [list(array.shape), str(array.dtype), checksum]
+        return {
+            "model": {n: [list(p.shape), str(p.dtype)] for n, p in self.model.params.items()},
+            "data": data,
+            "settings": {
+                "update_rule": self._rule.__name__,
+                **self._hyperparameters,
+                "lr_decay": self.lr_decay,
+                "batch_size": self.batch_size,
+                "num_train_samples": self.num_train_samples,
+                "num_val_samples": self.num_val_samples,
+            },
+        }
+
+    def _save_checkpoint(self):
+        if self.checkpoint is None:
+            return
+        info = {
+            "identity": self._identity(),
+            "rng": [rng.bit_generator.state for rng in (self._rng, self._sample_rng)],
+            "configs": {},
+            **{name: getattr(self, name) for name in _PROGRESS},
+        }
+        arrays = {"loss_history": np.array(self.loss_history)}
+        # The scores of a few examples tell models apart whose parameters look the same.
+        arrays["scores"] = self.model.loss(self.X_train[:4])
+        if self.iteration % self._iterations_per_epoch:
+            arrays["order"] = self._order
+        for name, config in self._configs.items():
+            arrays[f"params/{name}"] = self.model.params[name]
+            arrays[f"best_params/{name}"] = self.best_params[name]
+            states = {key: v for key, v in config.items() if isinstance(v, np.ndarray)}
+            arrays.update({f"{key}/{name}": value for key, value in states.items()})
+            info["configs"][name] = {k: v for k, v in config.items() if k not in states}
+        try:
+            save_npz(self.checkpoint, info, arrays)
+        except OSError as error:
+            message = f"Solver: the checkpoint could not be written, the last one is kept: {error}"
+            warnings.warn(message, stacklevel=3)
+
+    def _load_checkpoint(self):
+        path, params = self.checkpoint, self.model.params
+        # Parameters, best parameters and up to three states of them; order, scores, histories.
+        max_bytes = 5 * sum(p.nbytes for p in params.values()) + 16 * len(self.y_train) + 2**26
+        info, arrays = load_npz(path, "a checkpoint", max_bytes)
+        here, there = self._identity(), info.get("identity", {})
+        for part, what in _KINDS.items():
+            for key in [*there.get(part, {}), *here[part]]:
+                a, b = (identity.get(part, {}).get(key, "absent") for identity in (there, here))
+                if a != b:
+                    raise ValueError(
+                        f"Solver: the checkpoint {path} is of {what}: {key} is {a} there and "
+                        f"{b} here"
+                    )
+        try:
+            configs = {name: dict(info["configs"][name]) for name in params}
+            kinds = {"params": {}, "best_params": {}, **{key: {} for key in self._state_names}}
+            for kind, name in product(kinds, params):
+                array = arrays[f"{kind}/{name}"]
+                if (array.shape, array.dtype) != (params[name].shape, params[name].dtype):
+                    raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
+                kinds[kind][name] = array
+            for key, name in product(self._state_names, params):
+                configs[name][key] = kinds[key][name]
+            progress = {name: info[name] for name in _PROGRESS}
+            scores, loss_history = arrays["scores"], arrays["loss_history"].tolist()
+            order = arrays.get("order")
+            for rng, state in zip((self._rng, self._sample_rng), info["rng"], strict=True):
+                rng.bit_generator.state = state
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error
+        before = _copy(params)
+        self._set_params(kinds["params"])
+        ours = self.model.loss(self.X_train[:4])
+        if ours.shape != scores.shape or not np.allclose(ours, scores, 1e-3, 1e-3):
+            self._set_params(before)
+            raise ValueError(
+                f"Solver: the checkpoint {path} is of another model: its parameters fit, but this "
+                "model computes other scores with them"
+            )
+        for name, value in progress.items():
+            setattr(self, name, value)
+        self.loss_history, self._order = loss_history, order
+        self._configs, self.best_params = configs, kinds["best_params"]
+        self._last_params = kinds["params"]
+        self._set_params(self.best_params)
+        if self.verbose:
+            print(f"going on from {path}: {self.epoch} of {self.num_epochs} epochs are done")
 
     def _progress_bar(self, total):
         return tqdm(
@@ -325,6 +465,8 @@ def _examples(data, part):
     if missing := [name for name in names if data.get(name) is None]:
         raise ValueError(f"Solver: data lacks {' and '.join(missing)}; it has {', '.join(data)}")
     X, y = (data[name] for name in names)
+    if not hasattr(X, "shape"):
+        raise TypeError(f"Solver: {names[0]} must be an array, got {describe(X)}")
     y = np.asarray(y)
     if y.ndim != 1 or len(X) != len(y):
         raise ValueError(
@@ -333,6 +475,8 @@ def _examples(data, part):
         )
     if y.dtype.kind not in "iu":
         raise TypeError(f"Solver: {names[1]} must hold integers, got {y.dtype}")
+    if len(y) and y.min() < 0:
+        raise ValueError(f"Solver: {names[1]} must hold labels from 0 on, got {y.min()}")
     return X, y
 
 

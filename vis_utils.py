@@ -6,7 +6,7 @@ Each function but `format_table` makes one matplotlib figure and returns it.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 # How the columns of the notebook's tables are written.
 FORMATS = {
@@ -19,6 +19,8 @@ FORMATS = {
     "learning_rate": "{:g}",
     "lr_decay": "{:g}",
     "reg": "{:g}",
+    "weight_scale": "{:.2g}",
+    "std": "{:.2%}",
 }
 
 
@@ -274,44 +276,63 @@ def plot_confusion(labels, predicted, *, num_classes=10):
     return fig
 
 
-def plot_sweeps(table, columns):
-    """Validation error against each of several hyperparameters; failed runs are off the top.
+def plot_search(table, columns, importances):
+    """Trials of a search: error against each hyperparameter, importances, best error so far.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One run a row, in the order of the hyperparameter's values, with the column ``validation
-        accuracy`` and, in ``varied``, the hyperparameter in whose panel the run is shown.
+        One trial a row, with the columns ``trial``, ``outcome``, ``validation accuracy`` and the
+        hyperparameters.
     columns : sequence of str
-        The hyperparameters, one panel each.
+        The hyperparameters, one panel each; on a logarithmic axis where they span a factor of 8.
+    importances : dict of str to float
+        By hyperparameter.
 
     Returns
     -------
     fig : matplotlib.figure.Figure
     """
-    fig, axes = plt.subplots(
-        1, len(columns), figsize=(2.6 * len(columns), 2.9), sharey=True, layout="constrained"
-    )
+    fig = plt.figure(figsize=(2.4 * len(columns), 6), layout="constrained")
+    top, bottom = fig.subfigures(2, 1)
+    axes = top.subplots(1, len(columns), sharey=True)
     for ax, column in zip(axes, columns, strict=True):
-        runs = table[table["varied"] == column]
-        ax.plot(runs[column].astype(str), 1 - runs["validation accuracy"], "o-")
-        ax.set_xlabel(column)
-        ax.tick_params(axis="x", rotation=45)
+        for outcome, trials in table.groupby("outcome"):
+            error = 1 - trials["validation accuracy"]
+            filled = {} if outcome == "complete" else {"facecolors": "none"}
+            ax.scatter(trials[column], error, s=24, edgecolors="C0", label=outcome, **filled)
+        ax.set(xlabel=column, yscale="log")
+        values = table[column].unique()
+        if values.min() > 0 and values.max() >= 8 * values.min():
+            ax.set_xscale("log")
+        if len(values) <= 6:
+            ax.set_xticks(values, values)
+            ax.minorticks_off()
         ax.grid(alpha=0.3)
-    axes[0].set(
-        ylabel="validation error", ylim=(0, 4 * (1 - table["validation accuracy"]).median())
-    )
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[0].set_ylabel("validation error")
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
+    axes[0].legend()
+
+    left, right = bottom.subplots(1, 2)
+    left.barh(list(importances)[::-1], list(importances.values())[::-1])
+    left.set(xlabel="share of importance", ylabel="hyperparameter")
+    trials = table.sort_values("trial")
+    right.step(trials["trial"], (1 - trials["validation accuracy"]).cummin(), where="post")
+    right.set(xlabel="trial", ylabel="best validation error so far")
+    right.grid(alpha=0.3)
+    for ax in (axes[0], right):
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     return fig
 
 
 def plot_architectures(table, *, values=("training accuracy", "validation accuracy")):
-    """Accuracies of networks of several depths and widths.
+    """Accuracies of networks of several depths and widths: mean and standard deviation over runs.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One network a row, with the columns ``hidden layers``, ``width`` and those of values.
+        One run a row, with the columns ``hidden layers``, ``width`` and those of values.
     values : sequence of str
         Columns to show, one panel each.
 
@@ -319,12 +340,19 @@ def plot_architectures(table, *, values=("training accuracy", "validation accura
     -------
     fig : matplotlib.figure.Figure
     """
-    fig, axes = plt.subplots(1, len(values), figsize=(9, 3.4), layout="constrained")
+    fig, axes = plt.subplots(1, len(values), figsize=(9, 3.6), layout="constrained")
     for ax, value in zip(axes, values, strict=True):
-        for width, runs in table.groupby("width"):
-            runs = runs.sort_values("hidden layers")
-            ax.plot(runs["hidden layers"], runs[value], "o-", label=f"width {width}")
-        ax.set(xlabel="hidden layers", ylabel=value)
+        for i, (width, runs) in enumerate(table.groupby("width")):
+            # Moved a little to the side, so that the bars of two widths do not hide each other.
+            shift = 0.06 * i
+            ax.plot(runs["hidden layers"] + shift, runs[value], ".", ms=4, color=f"C{i}", alpha=0.6)
+            by_depth = runs.groupby("hidden layers")[value]
+            mean, std = by_depth.mean(), by_depth.std()
+            ax.errorbar(
+                mean.index + shift, mean, std, fmt="o-", capsize=4, color=f"C{i}",
+                label=f"width {width}",
+            )  # fmt: skip
+        ax.set(xlabel="hidden layers", ylabel=f"{value} (mean, std)")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
         ax.grid(alpha=0.3)

@@ -64,15 +64,15 @@ def test_seed_fixes_the_weights():
     ("arguments", "message"),
     [
         ({"input_dim": (28, 28)}, r"expected input_dim \(C, H, W\)"),
-        ({"input_dim": (1, 0, 28)}, "positive whole numbers for input_dim, got 0"),
+        ({"input_dim": (1, 0, 28)}, "input_dim must be at least 1, got 0"),
         ({"num_filters": []}, "at least one number in num_filters"),
-        ({"num_filters": [4, -1]}, "positive whole numbers for num_filters, got -1"),
+        ({"num_filters": [4, -1]}, "num_filters must be at least 1, got -1"),
         ({"num_filters": [4] * 5}, "halved 5 times, got 5 and 28 x 28"),
         ({"filter_size": 4}, "expected an odd filter_size"),
-        ({"filter_size": 2.5}, "positive whole numbers for filter_size"),
-        ({"hidden_dim": [0]}, "positive whole numbers for hidden_dim, got 0"),
-        ({"weight_scale": "xavier"}, "ConvNet: weight_scale must be a number >= 0 or one of"),
-        ({"reg": -1}, "ConvNet: reg must be a number >= 0"),
+        ({"filter_size": 0}, "filter_size must be at least 1, got 0"),
+        ({"hidden_dim": [0]}, "hidden_dim must be at least 1, got 0"),
+        ({"weight_scale": "xavier"}, "ConvNet: weight_scale must be a number or one of"),
+        ({"reg": -1}, "ConvNet: reg must be a finite number >= 0"),
     ],
 )
 def test_bad_arguments(arguments, message):

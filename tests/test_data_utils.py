@@ -297,12 +297,12 @@ def test_split_follows_the_seed(tmp_path):
 @pytest.mark.parametrize(
     ("kwargs", "error", "match"),
     [
-        ({"num_val": -1}, ValueError, "num_val expected at least 0, got -1"),
+        ({"num_val": -1}, ValueError, "num_val must be at least 0, got -1"),
         ({"num_val": 40}, ValueError, "num_val expected less than the 40 .*got 40"),
-        ({"num_val": 0.1}, TypeError, "num_val expected an integer, got 0.1"),
-        ({"num_val": True}, TypeError, "num_val expected an integer, got True"),
-        ({"seed": None}, TypeError, "seed expected an integer, got None"),
-        ({"seed": -1}, ValueError, "seed expected at least 0, got -1"),
+        ({"num_val": 0.1}, TypeError, "num_val must be a whole number, got 0.1"),
+        ({"num_val": True}, TypeError, "num_val must be a whole number, got True"),
+        ({"seed": None}, TypeError, "seed must be a whole number, got None"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
     ],
 )
 def test_bad_arguments(kwargs, error, match, tmp_path):
@@ -471,6 +471,16 @@ def test_bad_file_is_named(name, tmp_path):
     assert peak < 12e6
 
 
+@pytest.mark.parametrize("name", ["mnist.npz", "mnist.mat", "train.csv", TRAIN_X])
+def test_folder_in_place_of_a_file(name, tmp_path):
+    write(
+        tmp_path, {} if name != TRAIN_X else {k: v for k, v in GOOD["idx"][0].items() if k != name}
+    )
+    (tmp_path / name).mkdir()
+    with pytest.raises((ValueError, FileNotFoundError), match=str(tmp_path)):
+        load(tmp_path)
+
+
 FUZZED = {
     "idx": (TRAIN_X, GOOD["idx"][0]),
     "idx.gz": (f"{TRAIN_X}.gz", GOOD["idx.gz"][0]),
@@ -481,10 +491,7 @@ FUZZED = {
 }
 
 
-@pytest.mark.parametrize("name", FUZZED)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_fuzzed_file_is_read_or_refused(name, data, tmp_path):
+def check_fuzzed(name, data, tmp_path):
     """Cut or with bytes changed: a ValueError that names it, or arrays of the promised kind."""
     bad_name, files = FUZZED[name]
     content = bytearray(files[bad_name])
@@ -506,6 +513,21 @@ def test_fuzzed_file_is_read_or_refused(name, data, tmp_path):
         X, y = result["X_train"], result["y_train"]
         outcome = X.dtype == np.uint8 and len(X) == len(y) > 0 and y.min() >= 0 and y.max() <= 9
     assert outcome
+
+
+@pytest.mark.parametrize("name", FUZZED)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_fuzzed_file_is_read_or_refused(name, data, tmp_path):
+    check_fuzzed(name, data, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUZZED)
+@settings(max_examples=3000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_thousands_of_fuzzed_files(name, data, tmp_path):
+    check_fuzzed(name, data, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["idx", "idx.gz", "npz"])

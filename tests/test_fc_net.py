@@ -124,16 +124,14 @@ def test_hidden_dim_may_be_a_number():
     [
         (
             {"input_dim": 0},
-            "FullyConnectedNet: expected positive whole numbers for input_dim, got 0",
+            "FullyConnectedNet: input_dim must be at least 1, got 0",
         ),
-        ({"hidden_dim": [5, -1]}, "positive whole numbers for hidden_dim, got -1"),
-        ({"hidden_dim": [2.5]}, "positive whole numbers"),
-        ({"num_classes": None}, "positive whole numbers"),
-        ({"weight_scale": "xavier"}, "weight_scale must be a number >= 0 or one of he, lecun"),
+        ({"hidden_dim": [5, -1]}, "hidden_dim must be at least 1, got -1"),
+        ({"weight_scale": "xavier"}, "weight_scale must be a number or one of he, lecun"),
         ({"weight_scale": -1.0}, "weight_scale"),
         ({"weight_scale": np.inf}, "weight_scale"),
-        ({"reg": -0.1}, "reg must be a number >= 0, got -0.1"),
-        ({"reg": np.nan}, "reg must be a number >= 0"),
+        ({"reg": -0.1}, "reg must be a finite number >= 0, got -0.1"),
+        ({"reg": np.nan}, "reg must be a finite number >= 0"),
         ({"dtype": np.int32}, "dtype must be float32 or float64"),
         ({"dtype": np.float16}, "dtype must be float32 or float64"),
         ({"activation": "gelu"}, "activation must be one of relu, sigmoid, tanh, linear"),
@@ -142,6 +140,32 @@ def test_hidden_dim_may_be_a_number():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         FullyConnectedNet(**{"input_dim": 4, "hidden_dim": [5], "num_classes": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_dim": [2.5]}, "hidden_dim must be a whole number, got 2.5"),
+        ({"hidden_dim": [True]}, "hidden_dim must be a whole number, got True"),
+        ({"num_classes": None}, "num_classes must be a whole number, got None"),
+        ({"weight_scale": None}, "weight_scale must be a number, got None"),
+        ({"reg": "0"}, "reg must be a number, got '0'"),
+    ],
+)
+def test_options_of_the_wrong_type(options, message):
+    with pytest.raises(TypeError, match=f"FullyConnectedNet: {message}"):
+        FullyConnectedNet(**{"input_dim": 4, "hidden_dim": [5], **options})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_predict_refuses_what_has_no_scores(bad):
+    net = FullyConnectedNet(4, [5], seed=0)
+    X = np.zeros((7, 4))
+    X[5, 2] = bad
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=r"X\[4:6\] are not finite"):
+        net.predict(X, batch_size=2)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
+        net.predict(X, batch_size=-1)
 
 
 @pytest.mark.parametrize("X", [np.ones((2, 4), np.int64), [[1.0] * 4], np.ones((2, 4), bool), None])

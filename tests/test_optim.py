@@ -80,5 +80,38 @@ def test_bad_input(name):
     with pytest.raises(TypeError, match=f"{name}: w must be .* of floats, got an array of int"):
         rule(np.ones(2, int), np.ones(2))
     for value in (-1.0, np.nan, np.inf):
-        with pytest.raises(ValueError, match=f"{name}: learning_rate must be a number >= 0"):
+        with pytest.raises(ValueError, match=f"{name}: learning_rate must be a finite number >= 0"):
             rule(np.ones(2), np.ones(2), {"learning_rate": value})
+
+
+@pytest.mark.parametrize("name", UPDATE_RULES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_gradients(name, dtype):
+    """Warnings are errors in these tests, so an overflow would show."""
+    largest = np.finfo(dtype).max
+    sizes = [0, np.finfo(dtype).tiny, 1e-30, 1, 1e15, 1e25, largest / 4]
+    dw = np.array([*sizes, *(-size for size in sizes)], dtype)
+    w, config = np.ones_like(dw), {"learning_rate": 0.1}
+    for step in range(5):
+        w, config = UPDATE_RULES[name](w, dw if step % 2 else -dw, config)
+        assert np.isfinite(w).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("sgd_momentum", {"momentum": 1.0}, "momentum must be a finite number >= 0 and < 1"),
+        ("rmsprop", {"decay_rate": 1.5}, "decay_rate must be a finite number >= 0 and < 1"),
+        ("adam", {"beta1": 1.0}, "beta1 must be a finite number >= 0 and < 1, got 1.0"),
+        ("adam", {"beta2": -0.1}, "beta2 must be a finite number >= 0 and < 1"),
+        ("adam", {"m": np.zeros(3)}, r"m must have w's shape \(2,\), got \(3,\)"),
+    ],
+)
+def test_bad_config(name, config, message):
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        UPDATE_RULES[name](np.ones(2), np.ones(2), config)
+
+
+def test_config_of_the_wrong_type():
+    with pytest.raises(TypeError, match="adam: epsilon must be a number, got '1e-8'"):
+        adam(np.ones(2), np.ones(2), {"epsilon": "1e-8"})

@@ -192,7 +192,7 @@ def test_training_reads_only_minibatches():
 
     class Stored:
         def __init__(self, X):
-            self.X, self.largest = X, 0
+            self.X, self.shape, self.largest = X, X.shape, 0
 
         def __len__(self):
             return len(self.X)
@@ -328,12 +328,11 @@ def test_verbose_says_how_it_went(toy_data, capsys):
     [
         ({"update_rule": "newton"}, "update_rule must be one of sgd, sgd_momentum, rmsprop, adam"),
         ({"optim_config": {"lr": 0.1}}, "has lr, which sgd_momentum does not take; it takes"),
-        ({"batch_size": 0}, "batch_size must be a whole number > 0, got 0"),
-        ({"batch_size": 2.5}, "batch_size must be a whole number > 0"),
-        ({"num_epochs": -1}, "num_epochs must be a whole number > 0"),
-        ({"print_every": None}, "print_every must be a whole number > 0, got None"),
-        ({"lr_decay": 0.0}, "lr_decay must be a number > 0"),
-        ({"lr_decay": np.nan}, "lr_decay must be a number > 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"num_epochs": -1}, "num_epochs must be at least 1, got -1"),
+        ({"num_val_samples": 0}, "num_val_samples must be at least 1, got 0"),
+        ({"lr_decay": 0.0}, "lr_decay must be a finite number > 0"),
+        ({"lr_decay": np.nan}, "lr_decay must be a finite number > 0"),
     ],
 )
 def test_bad_options(toy_data, options, message):
@@ -348,6 +347,8 @@ def test_bad_options(toy_data, options, message):
         ({"y_val": None}, ValueError, "data lacks y_val"),
         ({"y_train": np.zeros(299, int)}, ValueError, r"y_train must have shape \(300,\)"),
         ({"y_train": np.zeros((300, 1), int)}, ValueError, r"got \(300, 1\)"),
+        ({"X_train": [[0.0, 0.0]] * 300}, TypeError, "X_train must be an array, got list"),
+        ({"y_val": np.full(100, -1)}, ValueError, "y_val must hold labels from 0 on, got -1"),
         ({"y_val": np.zeros(100)}, TypeError, "y_val must hold integers, got float64"),
         (
             {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
@@ -361,8 +362,38 @@ def test_bad_data(toy_data, change, error, message):
         make_solver({**toy_data, **change})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
+        ({"print_every": None}, "print_every must be a whole number, got None"),
+        ({"lr_decay": "0.9"}, "lr_decay must be a number, got '0.9'"),
+        ({"schedule": 0.5}, "schedule must be callable, got 0.5"),
+        ({"transform": "flip"}, "transform must be callable, got 'flip'"),
+    ],
+)
+def test_options_of_the_wrong_type(toy_data, options, message):
+    with pytest.raises(TypeError, match=f"Solver: {message}"):
+        make_solver(toy_data, **options)
+
+
+def test_nan_in_the_data_is_not_called_divergence(toy_data):
+    X = toy_data["X_train"].copy()
+    X[17, 1] = np.nan
+    with pytest.raises(ValueError, match=r"Solver: X_train, .* holds NaN or infinite numbers"):
+        make_solver({**toy_data, "X_train": X}).train()
+
+
+def test_check_accuracy_refuses_bad_numbers(toy_data):
+    solver, (X, y) = make_solver(toy_data), (toy_data["X_val"], toy_data["y_val"])
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
+        solver.check_accuracy(X, y, batch_size=-1)
+    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
+        solver.check_accuracy(X, y, num_samples=0)
+
+
 def test_a_schedule_that_gives_nonsense(toy_data):
-    with pytest.raises(ValueError, match="learning_rate must be a number >= 0, got nan"):
+    with pytest.raises(ValueError, match="learning_rate must be a finite number >= 0, got nan"):
         make_solver(toy_data, schedule=lambda t: float("nan")).train()
 
 

@@ -95,34 +95,56 @@ def test_plot_confusion_counts_mistakes_only():
     assert sorted(text.get_text() for text in fig.axes[0].texts) == ["1", "2"]
 
 
-def test_plot_sweeps_and_architectures():
-    sweeps = pd.DataFrame(
-        {"varied": ["a", "a", "b"], "a": [1, 2, 1], "b": ["x", "x", "y"],
-         "validation accuracy": [0.9, 0.8, 0.7]}
+@pytest.fixture
+def trials():
+    return pd.DataFrame(
+        {"trial": [2, 0, 1], "outcome": ["complete", "pruned", "complete"], "rate": [0.1, 1.0, 2.0],
+         "decay": [0.5, 0.6, 0.9], "validation accuracy": [0.9, 0.8, 0.6]}
     )  # fmt: skip
-    fig = vis_utils.plot_sweeps(sweeps, ["a", "b"])
-    np.testing.assert_allclose(fig.axes[0].lines[0].get_ydata(), [0.1, 0.2])
-    np.testing.assert_allclose(fig.axes[1].lines[0].get_ydata(), [0.3])
-    depths = pd.DataFrame(
-        {"hidden layers": [2, 1, 1], "width": [5, 5, 9], "training accuracy": [0.5, 0.6, 0.7],
-         "validation accuracy": [0.4, 0.5, 0.6]}
+
+
+def test_plot_search(trials):
+    fig = vis_utils.plot_search(trials, ["rate", "decay"], {"rate": 0.7, "decay": 0.3})
+    rate, decay, importances, best = fig.axes
+    assert [ax.get_xscale() for ax in (rate, decay)] == ["log", "linear"]
+    complete, pruned = (points.get_offsets() for points in rate.collections)
+    np.testing.assert_allclose(complete, [[0.1, 0.1], [2.0, 0.4]])
+    np.testing.assert_allclose(pruned, [[1.0, 0.2]])
+    np.testing.assert_allclose([bar.get_width() for bar in importances.patches], [0.3, 0.7])
+    np.testing.assert_allclose(best.lines[0].get_ydata(), [0.2, 0.2, 0.1])
+
+
+@pytest.fixture
+def depths():
+    return pd.DataFrame(
+        {"hidden layers": [2, 1, 1, 1], "width": [5, 5, 5, 9],
+         "training accuracy": [0.5, 0.6, 0.7, 0.8], "validation accuracy": [0.4, 0.5, 0.7, 0.6]}
     )  # fmt: skip
+
+
+def test_plot_architectures(depths):
     fig = vis_utils.plot_architectures(depths)
-    np.testing.assert_array_equal(fig.axes[1].lines[0].get_ydata(), [0.5, 0.4])
+    line, _, (bars,) = fig.axes[1].containers[0]
+    np.testing.assert_allclose(line.get_ydata(orig=False), [0.6, 0.4])
+    np.testing.assert_allclose(
+        bars.get_segments()[0][:, 1], 0.6 + np.sqrt(0.02) * np.array([-1, 1])
+    )
 
 
-def test_every_axis_of_every_plot_is_labelled(solver):
+def test_every_axis_of_every_plot_is_labelled(solver, trials, depths):
     figures = [
         vis_utils.plot_training({"net": solver}),
         vis_utils.plot_confusion(np.array([0, 1]), np.array([1, 1])),
         vis_utils.plot_by_layer({"a": [1.0, 2.0]}, "norm"),
+        vis_utils.plot_search(trials, ["rate", "decay"], {"rate": 0.7, "decay": 0.3}),
+        vis_utils.plot_architectures(depths),
         vis_utils.plot_activations({"relu": ACTIVATIONS["relu"][0][:2]}),
     ]
     for fig in figures:
         for ax in fig.axes:
             if ax.get_label() != "<colorbar>":
                 assert ax.get_xlabel()
-            assert ax.get_ylabel()
+            assert any(other.get_ylabel() for other in ax.get_shared_y_axes().get_siblings(ax))
 
 
 def test_format_table():

@@ -1,0 +1,422 @@
+"""Checkpoints: the same bits after any interruption, and no file that fools or harms."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import npz
+from conv_net import ConvNet
+from fc_net import FullyConnectedNet
+from npz import load_npz, save_npz
+from optim import UPDATE_RULES
+from solver import DivergedError, Solver
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_solver(data, path=None, *, net=None, **options):
+    if net is None:
+        net = FullyConnectedNet(2, [16], 2, seed=0)
+    defaults = {
+        "update_rule": "sgd_momentum",
+        "optim_config": {"learning_rate": 0.3},
+        "lr_decay": 0.9,
+        "batch_size": 32,
+        "num_epochs": 6,
+        "verbose": False,
+        "seed": 0,
+    }
+    return Solver(net, data, checkpoint=path, **{**defaults, **options})
+
+
+def state(solver):
+    """Everything that a run leaves behind, as bytes."""
+    histories = solver.loss_history, solver.train_acc_history, solver.val_acc_history
+    params = solver.best_params, solver.model.params, solver._last_params
+    arrays = [*map(np.array, histories), *(p for ps in params for p in ps.values())]
+    return [array.tobytes() for array in arrays]
+
+
+class StopError(Exception):
+    pass
+
+
+def stop_after(epoch):
+    def after_epoch(solver):
+        if solver.epoch == epoch:
+            raise StopError
+
+    return after_epoch
+
+
+def noise(X, rng):
+    return X + 0.01 * rng.standard_normal(X.shape).astype(X.dtype)
+
+
+@pytest.mark.parametrize("rule", UPDATE_RULES)
+@pytest.mark.parametrize("stop", [1, 3, 6])
+def test_resumed_run_has_the_same_bits(toy_data, tmp_path, rule, stop):
+    options = {
+        "update_rule": rule,
+        "optim_config": {"learning_rate": 0.01},
+        "schedule": lambda t: 1 - t / 2,
+        "transform": noise,
+        "num_train_samples": 50,
+        "num_val_samples": 50,
+    }
+    whole = make_solver(toy_data, **options)
+    whole.train()
+    path = tmp_path / "run.npz"
+    with pytest.raises(StopError):
+        make_solver(toy_data, path, after_epoch=stop_after(stop), **options).train()
+    # Another seed: what the checkpoint says counts.
+    net = FullyConnectedNet(2, [16], 2, seed=9)
+    resumed = make_solver(toy_data, path, net=net, **{**options, "seed": 9})
+    assert resumed.epoch == stop
+    resumed.train()
+    assert state(resumed) == state(whole)
+
+
+def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda signum: signal.default_int_handler)
+    whole = make_solver(toy_data)
+    whole.train()
+    path = tmp_path / "run.npz"
+    interrupted = make_solver(toy_data, path)
+    step, taken = interrupted._step, []
+
+    def step_and_interrupt(learning_rate):
+        step(learning_rate)
+        taken.append(1)
+        if len(taken) == 14:
+            signal.raise_signal(signal.SIGINT)
+
+    interrupted._step = step_and_interrupt
+    interrupted.train()
+    assert interrupted.interrupted
+    assert interrupted.iteration == 14
+    resumed = make_solver(toy_data, path)
+    assert resumed.iteration == 14
+    resumed.train()
+    assert state(resumed) == state(whole)
+
+
+def test_finished_run_is_not_repeated_and_can_be_extended(toy_data, tmp_path, capsys):
+    path = tmp_path / "run.npz"
+    make_solver(toy_data, path).train()
+    again = make_solver(toy_data, path, verbose=True)
+    assert f"going on from {path}: 6 of 6 epochs are done" in capsys.readouterr().out
+    again.train()
+    assert again.epoch == 6
+    longer = make_solver(toy_data, path, num_epochs=9)
+    longer.train()
+    whole = make_solver(toy_data, num_epochs=9)
+    whole.train()
+    assert state(longer) == state(whole)
+
+
+def test_without_validation_data(toy_data, tmp_path):
+    data = {key: toy_data[key] for key in ("X_train", "y_train")}
+    path = tmp_path / "run.npz"
+    with pytest.raises(StopError):
+        make_solver(data, path, after_epoch=stop_after(2)).train()
+    resumed, whole = make_solver(data, path), make_solver(data)
+    for solver in (resumed, whole):
+        solver.train()
+    assert state(resumed) == state(whole)
+    assert np.isnan(resumed.best_val_acc)
+
+
+def test_diverged_run_keeps_its_checkpoint(toy_data, tmp_path):
+    path = tmp_path / "run.npz"
+    make_solver(toy_data, path, num_epochs=2).train()
+    before = path.read_bytes()
+    solver = make_solver(toy_data, path)
+    solver.model.params["W1"][...] = solver._last_params["W1"][...] = np.nan
+    with pytest.raises(DivergedError):
+        solver.train()
+    assert path.read_bytes() == before
+
+
+@pytest.fixture
+def checkpoint(toy_data, tmp_path):
+    path = tmp_path / "run.npz"
+    make_solver(toy_data, path, num_epochs=1).train()
+    return path
+
+
+def test_other_model_data_or_settings_are_refused(toy_data, checkpoint):
+    other = FullyConnectedNet(2, [17], 2, seed=0)
+    message = r"run.npz is of another model: W1 is \[\[2, 16\], 'float32'\] there and \[\[2, 17\]"
+    with pytest.raises(ValueError, match=message):
+        make_solver(toy_data, checkpoint, net=other)
+    deeper = FullyConnectedNet(2, [16, 16], 2, seed=0)
+    with pytest.raises(ValueError, match="is of another model"):
+        make_solver(toy_data, checkpoint, net=deeper)
+    tanh = FullyConnectedNet(2, [16], 2, seed=0, activation="tanh")
+    before = {name: p.copy() for name, p in tanh.params.items()}
+    with pytest.raises(ValueError, match="is of another model: its parameters fit, but"):
+        make_solver(toy_data, checkpoint, net=tanh)
+    for name, p in before.items():
+        np.testing.assert_array_equal(tanh.params[name], p)
+
+    for name in toy_data:
+        changed = toy_data[name].copy()
+        changed[0] = 1 - changed[0]
+        with pytest.raises(ValueError, match=f"run.npz is of other data: {name} is"):
+            make_solver({**toy_data, name: changed}, checkpoint)
+
+    message = "is of a run with other settings: lr_decay is 0.9 there and 0.8 here"
+    with pytest.raises(ValueError, match=message):
+        make_solver(toy_data, checkpoint, lr_decay=0.8)
+    with pytest.raises(ValueError, match=r"learning_rate is 0\.3 there and 0\.1"):
+        make_solver(toy_data, checkpoint, optim_config={"learning_rate": 0.1})
+
+
+def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
+    before = checkpoint.read_bytes()
+
+    def no_space(file, *args, **kwargs):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(npz.np, "savez", no_space)
+    solver = make_solver(toy_data, checkpoint)
+    with pytest.warns(UserWarning, match="could not be written, the last one is kept: .*No space"):
+        solver.train()
+    assert solver.epoch == 6  # the training itself goes on
+    assert checkpoint.read_bytes() == before
+    assert os.listdir(checkpoint.parent) == [checkpoint.name]
+
+
+def flip(content, position):
+    return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
+
+
+def load_damaged(data, path, content):
+    """Whether a damaged checkpoint is refused; any exception but a ValueError is a failure."""
+    path.write_bytes(content)
+    try:
+        make_solver(data, path)
+    except ValueError as error:
+        return str(path) in str(error)
+    return False
+
+
+def test_truncated_checkpoint_is_refused(toy_data, checkpoint):
+    content = checkpoint.read_bytes()
+    for length in range(0, len(content), 97):
+        assert load_damaged(toy_data, checkpoint, content[:length])
+
+
+def test_damaged_checkpoint_is_refused_or_harmless(toy_data, checkpoint):
+    content = checkpoint.read_bytes()
+    intact = make_solver(toy_data, checkpoint)
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(400):
+        damaged = flip(content, rng.randrange(len(content)))
+        if load_damaged(toy_data, checkpoint, damaged):
+            refused += 1
+        else:  # a date, say: all that counts is as it was
+            solver = make_solver(toy_data, checkpoint)
+            assert state(solver) == state(intact)
+    assert refused > 300
+
+
+@pytest.mark.slow
+@settings(max_examples=5000)
+@given(data=st.data())
+def test_fuzzed_checkpoints(tmp_path_factory, data):
+    rng = np.random.default_rng(1)
+    X = rng.random((40, 2))
+    toy = {"X_train": X, "y_train": (X[:, 0] > 0.5).astype(int)}
+    path = tmp_path_factory.getbasetemp() / "fuzz.npz"
+    path.unlink(missing_ok=True)
+    make_solver(toy, path, num_epochs=1).train()
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content)))
+        stop = data.draw(st.integers(start, min(start + 40, len(content))))
+        content[start:stop] = data.draw(st.binary(max_size=40))
+    load_damaged(toy, path, bytes(content))
+
+
+def rewrite(path, change):
+    """Change the JSON and the arrays of a checkpoint."""
+    info, arrays = load_npz(path, "a checkpoint", 2**30)
+    change(info, arrays)
+    save_npz(path, info, arrays)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda info, arrays: info.pop("epoch"),
+        lambda info, arrays: info.pop("rng"),
+        lambda info, arrays: info["rng"].pop(),
+        lambda info, arrays: info["rng"][0].update(bit_generator="MT19937"),
+        lambda info, arrays: info.update(configs=[]),
+        lambda info, arrays: info["configs"].pop("W1"),
+        lambda info, arrays: arrays.pop("params/W1"),
+        lambda info, arrays: arrays.pop("velocity/b2"),
+        lambda info, arrays: arrays.update({"best_params/b1": np.zeros(3, np.float32)}),
+        lambda info, arrays: arrays.update({"params/b1": np.zeros(16, np.int64)}),
+    ],
+)
+def test_incomplete_checkpoint_is_refused(toy_data, checkpoint, change):
+    rewrite(checkpoint, change)
+    with pytest.raises(ValueError, match="is damaged"):
+        make_solver(toy_data, checkpoint)
+
+
+def test_checkpoint_with_objects_or_of_great_size_is_refused(toy_data, checkpoint):
+    info, arrays = load_npz(checkpoint, "a checkpoint", 2**30)
+    text = np.frombuffer(json.dumps(info).encode(), np.uint8)
+    np.savez(checkpoint, info=text, **{**arrays, "order": np.array([{}], object)})
+    with pytest.raises(ValueError, match="damaged"):
+        make_solver(toy_data, checkpoint)
+    np.savez_compressed(checkpoint, info=text, **arrays, order=np.zeros(2**25))
+    assert checkpoint.stat().st_size < 2**20
+    with pytest.raises(ValueError, match="at most"):
+        make_solver(toy_data, checkpoint)
+    with zipfile.ZipFile(checkpoint, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("info.npy", bytes(10**6))
+    with pytest.raises(ValueError, match="expected stored or deflated"):
+        make_solver(toy_data, checkpoint)
+
+
+# A training in a process of its own, with a slow disk: half of its time goes into writing.
+CHILD = """
+import sys, os, time
+import numpy as np
+from fc_net import FullyConnectedNet
+from solver import Solver
+
+fsync = os.fsync
+def slow_fsync(fd):
+    time.sleep(0.01)
+    fsync(fd)
+    time.sleep(0.01)
+os.fsync = slow_fsync
+
+rng = np.random.default_rng(1)
+X = rng.random((400, 2)).astype(np.float32)
+y = (X[:, 1] > X[:, 0] ** 2).astype(np.int64)
+data = {"X_train": X[:300], "y_train": y[:300], "X_val": X[300:], "y_val": y[300:]}
+net = FullyConnectedNet(2, [16], 2, seed=0)
+path = sys.argv[1] if len(sys.argv) > 2 else None
+solver = Solver(net, data, "adam", {"learning_rate": 0.01}, 0.95, 10, 40, verbose=False,
+                checkpoint=path, seed=0, after_epoch=lambda solver: time.sleep(0.01))
+print(solver.epoch, flush=True)
+solver.train()
+final = {**net.params, **{"last " + n: p for n, p in solver._last_params.items()}}
+np.savez(sys.argv[-1], loss=solver.loss_history, train=solver.train_acc_history,
+         val=solver.val_acc_history, **final)
+"""
+
+
+def run_child(*arguments):
+    command = [sys.executable, "-c", CHILD, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def kill_and_compare(folder, kills):
+    """Kill a training again and again at random moments; how often, and while it wrote."""
+    expected = folder / "expected.npz"
+    assert run_child(expected).wait() == 0
+    rng = random.Random(kills)
+    killed = in_writing = 0
+    while killed < kills:
+        path, result = folder / "run.npz", folder / "result.npz"
+        path.unlink(missing_ok=True)
+        epoch = 0
+        while True:
+            child = run_child(path, result)
+            started_at = int(child.stdout.readline())
+            assert started_at >= epoch  # what was once saved stays saved
+            epoch = started_at
+            try:
+                child.wait(timeout=rng.uniform(0, 0.6))
+                break
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                killed += 1
+                in_writing += any(folder.glob(".run.npz.*.tmp"))
+                for left_over in folder.glob(".run.npz.*.tmp"):
+                    left_over.unlink()
+        assert child.returncode == 0
+        with np.load(expected) as a, np.load(result) as b:
+            assert a.files == b.files
+            for name in a.files:
+                assert a[name].tobytes() == b[name].tobytes(), name
+    return killed, in_writing
+
+
+def test_killed_training_ends_with_the_same_bits(tmp_path):
+    killed, in_writing = kill_and_compare(tmp_path, 25)
+    assert killed >= 25
+    assert in_writing > 0
+
+
+@pytest.mark.slow
+def test_killed_hundreds_of_times(tmp_path, capsys):
+    counts = kill_and_compare(tmp_path, 300)
+    with capsys.disabled():
+        print("\n{} kills, {} of them while a checkpoint was written".format(*counts))
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path):
+    old, new = tmp_path / ".run[1].npz.0.tmp", tmp_path / ".run[1].npz.1.tmp"
+    for path in (old, new):
+        path.write_bytes(b"")
+    os.utime(old, (time.time() - 4000,) * 2)
+    save_npz(tmp_path / "run[1].npz", {}, {})
+    assert sorted(os.listdir(tmp_path)) == [".run[1].npz.1.tmp", "run[1].npz"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda seed: FullyConnectedNet(12, [5], 3, seed=seed),
+     lambda seed: ConvNet((1, 8, 8), [2], 3, [4], dtype=np.float64, seed=seed)],
+)  # fmt: skip
+def test_parameters_alone(tmp_path, make):
+    path = tmp_path / "net.npz"
+    net, other = make(0), make(1)
+    net.save(path)
+    other.load(path)
+    for name, p in net.params.items():
+        assert other.params[name].tobytes() == p.tobytes()
+
+
+def test_parameters_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "net.npz"
+    FullyConnectedNet(12, [5], 3).save(path)
+    for net in (
+        FullyConnectedNet(12, [6], 3, seed=0),
+        FullyConnectedNet(12, [], 3, seed=0),
+        FullyConnectedNet(12, [5, 5], 3, seed=0),
+        FullyConnectedNet(12, [5], 3, seed=0, dtype=np.float64),
+    ):
+        before = net.params["W1"].copy()
+        with pytest.raises(ValueError, match=r"parameters of another network: .* is .* there and"):
+            net.load(path)
+        np.testing.assert_array_equal(net.params["W1"], before)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"net.npz is damaged or not saved parameters"):
+        net.load(path)
+    with pytest.raises(FileNotFoundError):
+        net.load(tmp_path / "none.npz")

@@ -1,0 +1,95 @@
+"""Every layer against PyTorch in float64, on random shapes. Runs where PyTorch is installed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import conv
+import layers
+
+pytestmark = pytest.mark.slow
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+EXAMPLES = settings(max_examples=300)
+SEEDS = st.integers(0, 2**32 - 1)
+SIZE = st.integers(1, 7)
+
+
+def agree(forward, backward, theirs, *inputs, scale=1.0):
+    """Hold out and all gradients of a layer against those of PyTorch's function."""
+    tensors = [torch.tensor(scale * x, requires_grad=True) for x in inputs]
+    expected = theirs(*tensors)
+    dout = np.random.default_rng(0).standard_normal(expected.shape)
+    gradients = torch.autograd.grad(expected, tensors, torch.from_numpy(dout))
+    out, cache = forward(*(scale * x for x in inputs))
+    ours = backward(dout, cache)
+    ours = ours if isinstance(ours, tuple) else (ours,)
+    for a, b in zip((out, *ours), (expected, *gradients), strict=True):
+        np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
+@EXAMPLES
+@given(n=SIZE, shape=st.lists(SIZE, min_size=1, max_size=3), m=SIZE, seed=SEEDS)
+def test_fc(n, shape, m, seed):
+    rng = np.random.default_rng(seed)
+    x, w, b = (rng.standard_normal(s) for s in ((n, *shape), (np.prod(shape), m), m))
+    agree(layers.fc_forward, layers.fc_backward, lambda x, w, b: x.flatten(1) @ w + b, x, w, b)
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+@EXAMPLES
+@given(shape=st.lists(SIZE, min_size=1, max_size=4), scale=st.sampled_from([1e-3, 1, 30]),
+       seed=SEEDS)  # fmt: skip
+def test_elementwise(name, shape, scale, seed):
+    x = np.random.default_rng(seed).standard_normal(shape)
+    forward, backward = (getattr(layers, f"{name}_{way}") for way in ("forward", "backward"))
+    agree(forward, backward, getattr(torch, name), x, scale=scale)
+
+
+@EXAMPLES
+@given(n=SIZE, c=st.integers(1, 12), scale=st.sampled_from([1e-3, 1, 30, 1000]), seed=SEEDS)
+def test_softmax_loss(n, c, scale, seed):
+    rng = np.random.default_rng(seed)
+    x, y = scale * rng.standard_normal((n, c)), rng.integers(0, c, n)
+    scores = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(scores, torch.from_numpy(y))
+    expected.backward()
+    loss, dx = layers.softmax_loss(x, y)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(dx, scores.grad.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@st.composite
+def images_and_windows(draw, pad):
+    """Shape of images, height and width of a window that fits into them, stride, padding."""
+    n, channels, height, width = (draw(st.integers(1, top)) for top in (3, 4, 10, 10))
+    pad = draw(st.integers(0, 3)) if pad else 0
+    mask = draw(st.integers(1, height + 2 * pad)), draw(st.integers(1, width + 2 * pad))
+    return (n, channels, height, width), mask, draw(st.integers(1, 4)), pad
+
+
+@EXAMPLES
+@given(case=images_and_windows(pad=True), filters=st.integers(1, 5), seed=SEEDS)
+def test_convolution(case, filters, seed):
+    shape, mask, stride, pad = case
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal(shape), rng.standard_normal((filters, shape[1], *mask))
+    agree(
+        lambda x, w, b: conv.conv_forward(x, w, b, {"stride": stride, "pad": pad}),
+        conv.conv_backward,
+        lambda x, w, b: torch.nn.functional.conv2d(x, w, b, stride, pad),
+        x, w, rng.standard_normal(filters),
+    )  # fmt: skip
+
+
+@EXAMPLES
+@given(case=images_and_windows(pad=False), seed=SEEDS)
+def test_max_pooling(case, seed):
+    shape, (height, width), stride, _ = case
+    param = {"pool_height": height, "pool_width": width, "stride": stride}
+    agree(
+        lambda x: conv.max_pool_forward(x, param),
+        conv.max_pool_backward,
+        lambda x: torch.nn.functional.max_pool2d(x, (height, width), stride),
+        np.random.default_rng(seed).standard_normal(shape),
+    )
