@@ -32,7 +32,11 @@ class ConvNet(Network):
     dtype : dtype, default numpy.float32
         float32 or float64; the latter for gradient checks.
     seed : int or numpy.random.Generator, optional
-        Of the weights. The same seed gives the same weights; None gives new ones each time.
+        Of the weights and of dropout. The same seed gives the same weights; None gives new ones
+        each time.
+    dropout : float, default 0.0
+        Probability with which training drops a unit of the fully-connected hidden layers from an
+        example, 0 <= dropout < 1.
 
     Attributes
     ----------
@@ -66,6 +70,8 @@ class ConvNet(Network):
         reg=0.0,
         dtype=np.float32,
         seed=None,
+        *,
+        dropout=0.0,
     ):
         num_filters, hidden_dim = list(num_filters), list(hidden_dim)
         if len(input_dim) != 3 or not num_filters:
@@ -95,4 +101,6 @@ class ConvNet(Network):
             # The ReLU of a maximum is the maximum of the ReLUs, with a quarter of the work.
             self.layers += [pool, *ACTIVATIONS["relu"]]
             channels, height, width = filters, height // 2, width // 2
-        self._add_fully_connected([channels * height * width, *hidden_dim, num_classes], "relu")
+        self._add_fully_connected(
+            [channels * height * width, *hidden_dim, num_classes], "relu", dropout
+        )

@@ -7,7 +7,7 @@ from network import Network
 
 
 class FullyConnectedNet(Network):
-    """{fc - activation} x L - fc - softmax loss, for any number L >= 0 of hidden layers.
+    """{fc - activation - dropout} x L - fc - softmax loss, for any number L >= 0 of hidden layers.
 
     Parameters
     ----------
@@ -27,9 +27,12 @@ class FullyConnectedNet(Network):
     dtype : dtype, default numpy.float32
         float32 or float64; the latter for gradient checks.
     seed : int or numpy.random.Generator, optional
-        Of the weights. The same seed gives the same weights; None gives new ones each time.
+        Of the weights and of dropout. The same seed gives the same weights; None gives new ones
+        each time.
     activation : {'relu', 'sigmoid', 'tanh', 'linear'}, default 'relu'
         After every hidden layer.
+    dropout : float, default 0.0, which is none
+        Probability with which training drops a hidden unit from an example, 0 <= dropout < 1.
 
     Attributes
     ----------
@@ -62,10 +65,11 @@ class FullyConnectedNet(Network):
         seed=None,
         *,
         activation="relu",
+        dropout=0.0,
     ):
         hidden_dim = [hidden_dim] if isinstance(hidden_dim, (int, np.integer)) else list(hidden_dim)
         check_whole("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
         for units in hidden_dim:
             check_whole("FullyConnectedNet", hidden_dim=units)
         super().__init__(weight_scale, reg, dtype, seed)
-        self._add_fully_connected([input_dim, *hidden_dim, num_classes], activation)
+        self._add_fully_connected([input_dim, *hidden_dim, num_classes], activation, dropout)

@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from checks import check_dout, check_floats, describe
+from checks import check_dout, check_floats, check_number, describe
 
 
 def fc_forward(x, w, b):
@@ -305,6 +305,69 @@ def tanh_backward(dout, cache):
     out = cache
     check_dout("tanh_backward", dout, out.shape)
     return dout * (1 - out * out)
+
+
+def dropout_forward(x, p, rng):
+    """Inverted dropout, for training: numbers are set to 0 at random, and the others grow for it.
+
+    Parameters
+    ----------
+    x : ndarray of float, shape (N, ...)
+    p : float
+        Probability that a number is dropped, 0 <= p < 1.
+    rng : numpy.random.Generator
+        Draws which.
+
+    Returns
+    -------
+    out : ndarray of float, shape of x
+    cache : ndarray
+        For `dropout_backward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x is not an array of floats, or p not a number in [0, 1).
+
+    Notes
+    -----
+    out = x * mask, where mask is 0 with probability p and 1 / (1 - p) otherwise, so that out has
+    the mean x and the trained network needs no dropout and no other scale (Srivastava et al. 2014,
+    section 10).
+    """
+    check_floats("dropout_forward", x=x)
+    check_number("dropout_forward", below=1.0, p=p)
+    mask = (rng.random(x.shape, dtype=np.float32) >= p).astype(x.dtype)
+    mask *= 1 / (1 - p)
+    return x * mask, mask
+
+
+def dropout_backward(dout, cache):
+    """Gradient of `dropout_forward`.
+
+    Parameters
+    ----------
+    dout : ndarray of float, shape of x
+        dL/dout.
+    cache : ndarray
+        From `dropout_forward`.
+
+    Returns
+    -------
+    dx : ndarray of float, shape of x
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dout is not an array of floats of x's shape.
+
+    Notes
+    -----
+    dx = dout * mask: what was dropped had no part in the loss.
+    """
+    mask = cache
+    check_dout("dropout_backward", dout, mask.shape)
+    return dout * mask
 
 
 def softmax_loss(x, y):

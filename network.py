@@ -1,6 +1,7 @@
 """How layers become a network: the one forward and the one backward loop of all the nets."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ import numpy as np
 
 from checks import check_number, check_whole, describe
 from layers import (
+    dropout_backward,
+    dropout_forward,
     fc_backward,
     fc_forward,
     relu_backward,
@@ -33,11 +36,14 @@ class Layer(NamedTuple):
         takes ``need_dx``.
     names : tuple of str
         Keys of the parameters in the network's ``params``, in the order forward takes them.
+    only_in_training : bool
+        Whether the network leaves the layer out where it only computes scores.
     """
 
     forward: Callable
     backward: Callable
     names: tuple = ()
+    only_in_training: bool = False
 
 
 # Activations by name, each as the layers that it puts into a network.
@@ -72,7 +78,7 @@ class Network:
     dtype : dtype
         float32 or float64.
     seed : int or numpy.random.Generator, optional
-        Of the weights.
+        Of the weights and of dropout.
 
     Attributes
     ----------
@@ -82,6 +88,8 @@ class Network:
         Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...
     dtype : numpy.dtype
         Of the parameters, and so of everything that the network computes.
+    rng : numpy.random.Generator
+        Drew the weights, and draws what dropout leaves out.
 
     Raises
     ------
@@ -106,7 +114,7 @@ class Network:
         self.dtype = np.dtype(dtype)
         self.layers = []
         self.params = {}
-        self._rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
 
     def _add_weighted(self, forward, backward, shape, num_inputs, num_units):
         """Add a layer with new weights of that shape and one bias a unit."""
@@ -114,12 +122,13 @@ class Network:
         std = self.weight_scale
         if isinstance(std, str):
             std = WEIGHT_SCALES[std](num_inputs)
-        self.params[f"W{i}"] = (std * self._rng.standard_normal(shape)).astype(self.dtype)
+        self.params[f"W{i}"] = (std * self.rng.standard_normal(shape)).astype(self.dtype)
         self.params[f"b{i}"] = np.zeros(num_units, self.dtype)
         self.layers.append(Layer(forward, backward, (f"W{i}", f"b{i}")))
 
-    def _add_fully_connected(self, dims, activation):
+    def _add_fully_connected(self, dims, activation, dropout):
         """Add fully-connected layers from dims[0] inputs to dims[-1] scores."""
+        check_number(type(self).__name__, below=1.0, dropout=dropout)
         if activation not in ACTIVATIONS:
             raise ValueError(
                 f"{type(self).__name__}: activation must be one of {', '.join(ACTIVATIONS)}, "
@@ -129,6 +138,9 @@ class Network:
         for fan_in, fan_out in hidden:
             self._add_weighted(fc_forward, fc_backward, (fan_in, fan_out), fan_in, fan_out)
             self.layers += ACTIVATIONS[activation]
+            if dropout:
+                drop = partial(dropout_forward, p=dropout, rng=self.rng)
+                self.layers.append(Layer(drop, dropout_backward, only_in_training=True))
         shape = last_hidden, num_classes
         self._add_weighted(fc_forward, fc_backward, shape, last_hidden, num_classes)
 
@@ -146,24 +158,27 @@ class Network:
             f"got {describe(X)}"
         )
 
-    def forward(self, X):
+    def forward(self, X, *, training=False):
         """Run the layers.
 
         Parameters
         ----------
         X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
             uint8 means pixels and is scaled to 0.0 to 1.0.
+        training : bool, default False
+            Whether to run also those that are only there in training.
 
         Returns
         -------
         scores : ndarray of float, shape (N, C)
-        caches : list
-            One cache a layer.
+        caches : list of (Layer, cache)
+            Of the layers that were run.
         """
         out, caches = self._as_floats(X), []
         for layer in self.layers:
-            out, cache = layer.forward(out, *(self.params[name] for name in layer.names))
-            caches.append(cache)
+            if training or not layer.only_in_training:
+                out, cache = layer.forward(out, *(self.params[name] for name in layer.names))
+                caches.append((layer, cache))
         return out, caches
 
     def backward(self, dout, caches):
@@ -173,7 +188,7 @@ class Network:
         ----------
         dout : ndarray of float, shape (N, C)
             Gradient of the loss with respect to the scores.
-        caches : list
+        caches : list of (Layer, cache)
             From `forward`.
 
         Returns
@@ -182,7 +197,7 @@ class Network:
             Gradient of the loss for each parameter, under its name.
         """
         grads = {}
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
+        for layer, cache in reversed(caches):
             if layer.names:
                 # Nothing below the first layer would use its input gradient.
                 need_dx = layer is not self.layers[0]
@@ -215,7 +230,7 @@ class Network:
         TypeError, ValueError
             If X or y does not fit the network.
         """
-        scores, caches = self.forward(X)
+        scores, caches = self.forward(X, training=y is not None)
         if y is None:
             return scores
         loss, dscores = softmax_loss(scores, y)

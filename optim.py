@@ -1,4 +1,4 @@
-"""Update rules: how a parameter follows its gradient.
+"""Update rules: how a parameter follows its gradient; schedules of the learning rate.
 
 Every rule keeps one convention::
 
@@ -194,6 +194,42 @@ def _decay_towards(mean, value, decay):
     """Move a running mean in place: mean <- decay mean + (1 - decay) value."""
     mean *= decay
     mean += (1 - decay) * value
+
+
+def cosine(t, *, warm_up=0.0):
+    """Schedule: the learning rate rises on a line, then falls on half a cosine.
+
+    Parameters
+    ----------
+    t : float
+        Finished part of the training, 0.0 to 1.0, as `Solver` gives it to its ``schedule``.
+    warm_up : float, default 0.0
+        Part of the training that the rise takes; `functools.partial` fixes it.
+
+    Returns
+    -------
+    factor : float
+        On the learning rate: from 0 to 1 during the warm-up, then from 1 to 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If warm_up is not in [0, 1).
+
+    Notes
+    -----
+    ``t / warm_up``, then ``(1 + cos(pi (t - warm_up) / (1 - warm_up))) / 2`` (Loshchilov and Hutter
+    2017, without restarts).
+
+    Examples
+    --------
+    >>> [round(cosine(t, warm_up=0.2), 3) for t in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    check_number("cosine", below=1.0, warm_up=warm_up)
+    if t < warm_up:
+        return t / warm_up
+    return (1 + math.cos(math.pi * (t - warm_up) / (1 - warm_up))) / 2
 
 
 UPDATE_RULES = {rule.__name__: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}

@@ -183,6 +183,9 @@ class Solver:
         self._configs = {name: dict(optim_config) for name in model.params}
         # Measuring accuracy has a generator of its own, so that looking does not change the run.
         self._rng, self._sample_rng = np.random.default_rng(seed).spawn(2)
+        self._generators = [self._rng, self._sample_rng]
+        if hasattr(model, "rng"):  # of dropout
+            self._generators.append(model.rng)
         self._order = None
         self._last_params = None
 
@@ -364,7 +367,7 @@ class Solver:
             return
         info = {
             "identity": self._identity(),
-            "rng": [rng.bit_generator.state for rng in (self._rng, self._sample_rng)],
+            "rng": [rng.bit_generator.state for rng in self._generators],
             "configs": {},
             **{name: getattr(self, name) for name in _PROGRESS},
         }
@@ -412,7 +415,7 @@ class Solver:
             progress = {name: info[name] for name in _PROGRESS}
             scores, loss_history = arrays["scores"], arrays["loss_history"].tolist()
             order = arrays.get("order")
-            for rng, state in zip((self._rng, self._sample_rng), info["rng"], strict=True):
+            for rng, state in zip(self._generators, info["rng"], strict=True):
                 rng.bit_generator.state = state
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error

@@ -113,6 +113,19 @@ def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path, monk
     assert state(resumed) == state(whole)
 
 
+def test_dropout_goes_on_as_it_was(toy_data, tmp_path):
+    def net(seed):
+        return FullyConnectedNet(2, [16], 2, seed=seed, dropout=0.3)
+
+    path = tmp_path / "run.npz"
+    with pytest.raises(StopError):
+        make_solver(toy_data, path, net=net(0), after_epoch=stop_after(3)).train()
+    resumed, whole = make_solver(toy_data, path, net=net(1)), make_solver(toy_data, net=net(0))
+    for solver in (resumed, whole):
+        solver.train()
+    assert state(resumed) == state(whole)
+
+
 def test_finished_run_is_not_repeated_and_can_be_extended(toy_data, tmp_path, capsys):
     path = tmp_path / "run.npz"
     make_solver(toy_data, path).train()

@@ -177,3 +177,26 @@ def test_input_that_is_neither_pixels_nor_floats(X):
 def test_input_of_the_wrong_size():
     with pytest.raises(ValueError, match="x has 9 features per example but w expects 4"):
         FullyConnectedNet(4, [5], 3).loss(np.zeros((2, 3, 3)))
+
+
+def test_dropout_is_there_in_training_only():
+    X, y = np.random.default_rng(0).random((6, 4)), np.arange(6) % 3
+    plain, net = (
+        FullyConnectedNet(4, [50, 50], 3, seed=0, dtype=np.float64, dropout=p) for p in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(net.loss(X), plain.loss(X))
+    losses = {net.loss(X, y)[0] for _ in range(5)}
+    assert len(losses) == 5
+    assert plain.loss(X, y)[0] not in losses
+    state = net.rng.bit_generator.state
+    _, grads = net.loss(X, y)
+
+    def loss(_):  # drops the same units each time
+        net.rng.bit_generator.state = state
+        return net.loss(X, y)[0]
+
+    for name, w in net.params.items():
+        if w.size <= 200:
+            assert rel_error(eval_numerical_gradient(loss, w), grads[name]) < 1e-6
+    with pytest.raises(ValueError, match=r"FullyConnectedNet: dropout must be .* < 1, got 1.5"):
+        FullyConnectedNet(4, [5], dropout=1.5)

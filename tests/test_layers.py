@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from gradient_check import check_layer, rel_error
 from layers import (
+    dropout_backward,
+    dropout_forward,
     fc_backward,
     fc_forward,
     relu_backward,
@@ -203,3 +205,30 @@ def test_batch_loss_is_the_mean_of_the_examples(rng):
     loss, dx = softmax_loss(x, y)
     assert loss == pytest.approx(np.mean(losses), rel=1e-14)
     assert rel_error(dx, np.concatenate(grads) / 5) < 1e-14
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.9])
+@given(shape=shapes, seed=seeds)
+def test_dropout_gradient(p, shape, seed):
+    def forward(x):  # the same numbers are dropped each time
+        return dropout_forward(x, p, np.random.default_rng(seed))
+
+    x = np.random.default_rng(seed + 1).standard_normal(shape)
+    assert check_layer(forward, dropout_backward, x).passed
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5])
+def test_dropout_drops_p_and_keeps_the_mean(p, rng):
+    x = np.full((1000, 50), 3.0, np.float32)
+    out, cache = dropout_forward(x, p, rng)
+    assert out.dtype == np.float32
+    assert np.mean(out == 0) == pytest.approx(p, abs=0.01)
+    np.testing.assert_allclose(out[out != 0], 3 / (1 - p), rtol=1e-6)
+    dx = dropout_backward(np.ones_like(x), cache)
+    np.testing.assert_array_equal(dx == 0, out == 0)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, np.nan])
+def test_dropout_of_a_bad_part(p, rng):
+    with pytest.raises(ValueError, match="dropout_forward: p must be a finite number >= 0 and < 1"):
+        dropout_forward(np.ones(3), p, rng)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import update_rules
 
-from optim import UPDATE_RULES, adam, rmsprop, sgd, sgd_momentum
+from optim import UPDATE_RULES, adam, cosine, rmsprop, sgd, sgd_momentum
 
 CONFIGS = {
     "sgd": {"learning_rate": 0.3},
@@ -115,3 +115,16 @@ def test_bad_config(name, config, message):
 def test_config_of_the_wrong_type():
     with pytest.raises(TypeError, match="adam: epsilon must be a number, got '1e-8'"):
         adam(np.ones(2), np.ones(2), {"epsilon": "1e-8"})
+
+
+def test_cosine():
+    t = np.linspace(0, 1, 101)
+    plain = [cosine(x) for x in t]
+    np.testing.assert_allclose(plain, np.cos(np.pi * t / 2) ** 2, atol=1e-15)
+    warm = np.array([cosine(x, warm_up=0.1) for x in t])
+    assert warm.argmax() == 10
+    assert (np.diff(warm[:11]) > 0).all()
+    assert (np.diff(warm[10:]) < 0).all()
+    for bad in (-0.1, 1.0, np.nan):
+        with pytest.raises(ValueError, match="warm_up must be a finite number >= 0 and < 1"):
+            cosine(0.5, warm_up=bad)

@@ -1,0 +1,130 @@
+"""Random distortions of images, as a `transform` of the Solver: new images in every epoch.
+
+A transform is called with a minibatch and a generator, ``transform(X_batch, rng)``, and returns the
+batch that the model is trained on. `functools.partial` fixes the other arguments::
+
+    Solver(net, data, transform=partial(distort, rotation=15.0))
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from checks import check_number, check_whole, describe
+
+
+def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic=1.6, grid=8):
+    """Distort each image by a random affine map and a random smooth displacement of its pixels.
+
+    Parameters
+    ----------
+    X : ndarray of uint8 or float, shape (N, C, H, W)
+        Images, background 0; uint8 means pixels and is scaled to 0.0 to 1.0.
+    rng : numpy.random.Generator
+    rotation : float, default 10.0
+        Largest angle, in degrees.
+    scale, shear : float, default 0.12
+        Largest relative change of height and of width, and largest shear.
+    shift : float, default 1.5
+        Largest shift in each direction, in pixels.
+    elastic : float, default 1.6
+        Standard deviation of the displacement at the points of the grid, in pixels.
+    grid : int, default 8
+        The displacement is drawn at grid x grid points and interpolated between them.
+
+    Returns
+    -------
+    ndarray of float, shape (N, C, H, W)
+        float32 for uint8, otherwise of X's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no batch of images, or an amount is negative or not finite.
+
+    Notes
+    -----
+    A pixel at p (row and column, counted from the centre) gets the value of the old image at::
+
+        q = A p + s + D(p),   A = rotation . shear . scaling
+
+    interpolated linearly between the four pixels around q, and 0 outside. A, the shift s and the
+    displacement D are drawn anew for each image, all uniformly but D, which is normal at the points
+    of the grid (Simard et al. 2003 smooth a displacement of each pixel with a Gaussian).
+    """
+    if (
+        not isinstance(X, np.ndarray)
+        or X.ndim != 4
+        or not (X.dtype == np.uint8 or X.dtype.kind == "f")
+    ):
+        got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
+        raise TypeError(f"distort: X must be an array (N, C, H, W) of uint8 or floats, got {got}")
+    check_number(
+        "distort", rotation=rotation, scale=scale, shear=shear, shift=shift, elastic=elastic
+    )
+    check_whole("distort", 2, grid=grid)
+    n, _, height, width = X.shape
+    dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
+
+    # q is linear in what is drawn: one matrix product gives it for all pixels of all images.
+    angle, shears, *scales = rng.uniform(-1, 1, (4, n)) * [
+        [np.deg2rad(rotation)], [shear], [scale], [scale]
+    ]  # fmt: skip
+    cos, sin, (down, across) = np.cos(angle), np.sin(angle), 1 + np.array(scales)
+    affine = [
+        [cos * down, (cos * shears - sin) * across],
+        [sin * down, (sin * shears + cos) * across],
+    ]
+    drawn = np.empty((2, n, 3 + grid**2), dtype)
+    drawn[:, :, :2] = np.transpose(affine, (0, 2, 1))
+    drawn[:, :, 2] = rng.uniform(-shift, shift, (2, n))
+    drawn[:, :, 3:] = elastic * rng.standard_normal((2, n, grid**2), dtype=np.float32)
+    rows, columns = drawn @ _basis(height, width, grid, dtype)
+
+    return _interpolate(X, rows, columns, dtype)
+
+
+@lru_cache
+def _basis(height, width, grid, dtype):
+    """What a pixel's place is made of, (3 + grid^2, H * W): its row, its column, 1, the grid."""
+    down, across = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+    rows, columns = np.meshgrid(down, across, indexing="ij")
+    # The weights of the grid points along one axis: 1 at the point, falling to 0 at the next ones.
+    hats = [
+        np.maximum(0, 1 - abs(np.linspace(0, grid - 1, size)[:, None] - np.arange(grid)))
+        for size in (height, width)
+    ]
+    return np.vstack([rows.ravel(), columns.ravel(), np.ones(rows.size), np.kron(*hats).T]).astype(
+        dtype
+    )
+
+
+def _interpolate(X, rows, columns, dtype):
+    """Values of the images X at places (N, H * W), counted from the centre, in pixels."""
+    n, channels, height, width = X.shape
+    # A border of 0 on all sides; a place further out than that counts as on it.
+    padded = np.zeros((n, channels, height + 3, width + 3), dtype)
+    inside = padded[:, :, 1 : height + 1, 1 : width + 1]
+    np.multiply(X, 1 / 255 if X.dtype == np.uint8 else 1, out=inside, casting="same_kind")
+    rows = np.clip(rows + (height + 1) / 2, 0, height + 1, out=rows)
+    columns = np.clip(columns + (width + 1) / 2, 0, width + 1, out=columns)
+    top, left = rows.astype(np.intp), columns.astype(np.intp)
+    rows -= top
+    columns -= left
+    images = np.arange(n * channels).reshape(n, channels, 1) * ((height + 3) * (width + 3))
+    index = images + (top * (width + 3) + left)[:, None]
+    rows, columns = rows[:, None], columns[:, None]
+
+    def along_row(index):
+        """Between the pixel at the index and the next one to the right."""
+        value, right = (padded.reshape(-1).take(i, mode="clip") for i in (index, index + 1))
+        right -= value
+        right *= columns
+        right += value
+        return right
+
+    value, below = along_row(index), along_row(index + width + 3)
+    below -= value
+    below *= rows
+    below += value
+    return below.reshape(X.shape)

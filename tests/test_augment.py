@@ -1,0 +1,127 @@
+"""Distortions: against a slow reference, exact special cases, statistics, bad input."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from augment import _basis, _interpolate, distort
+
+NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
+
+
+@pytest.fixture
+def digits(rng):
+    """Blobs with an empty border, as digits have."""
+    X = np.zeros((6, 1, 28, 28), np.uint8)
+    X[:, :, 6:22, 6:22] = rng.integers(0, 256, (6, 1, 16, 16))
+    return X
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (3, 3, 9, 14), (2, 1, 1, 7)])
+def test_no_distortion_is_the_identity(rng, shape):
+    X = rng.integers(0, 256, shape, dtype=np.uint8)
+    out = distort(X, rng, **NONE)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, X / 255, atol=1e-5)
+    for dtype in (np.float32, np.float64):
+        out = distort(X.astype(dtype), rng, **NONE)
+        assert out.dtype == dtype
+        np.testing.assert_allclose(out, X, atol=2e-3)
+
+
+def test_interpolation_agrees_with_scipy(rng):
+    X = rng.random((4, 2, 9, 12))
+    rows, columns = rng.uniform(-9, 9, (2, 4, 108))
+    expected = [
+        [map_coordinates(c, [r + 4, k + 5.5], order=1, mode="grid-constant") for c in image]
+        for image, r, k in zip(X, rows, columns, strict=True)
+    ]
+    ours = _interpolate(X, rows.copy(), columns.copy(), np.dtype(float))
+    np.testing.assert_allclose(ours.reshape(4, 2, -1), expected, atol=1e-12)
+
+
+def test_basis():
+    basis = _basis(3, 5, 2, np.dtype(float))
+    rows, columns, ones, *corners = basis.reshape(-1, 3, 5)
+    np.testing.assert_array_equal(rows[:, 0], [-1, 0, 1])
+    np.testing.assert_array_equal(columns[0], [-2, -1, 0, 1, 2])
+    np.testing.assert_array_equal(ones, 1)
+    np.testing.assert_array_equal(sum(corners), 1)
+    np.testing.assert_allclose(corners[0][:, 0], [1, 0.5, 0])  # top left, from top to bottom
+    np.testing.assert_allclose(corners[1][0], [0, 0.25, 0.5, 0.75, 1])  # top right, from the left
+
+
+class Fixed:
+    """A generator whose uniform numbers are the ends of the intervals, or given."""
+
+    def __init__(self, *signs):
+        self.signs = np.array(signs, float)[:, None]
+
+    def uniform(self, low, high, size):
+        return np.broadcast_to(self.signs[: size[0]] * high, size)
+
+    def standard_normal(self, size, dtype):
+        return np.ones(size, dtype)
+
+
+def test_quarter_turn(digits):
+    out = distort(digits, Fixed(1, 0, 0, 0), **{**NONE, "rotation": 90})
+    np.testing.assert_allclose(out, np.rot90(digits, -1, axes=(2, 3)) / 255, atol=1e-4)
+
+
+def test_shift_is_in_pixels(digits):
+    out = distort(digits, Fixed(1, -1, 0, 0), **{**NONE, "shift": 3})
+    np.testing.assert_allclose(out, np.roll(digits, (-3, 3), axis=(2, 3)) / 255, atol=1e-5)
+
+
+def test_constant_displacement_is_a_shift(digits):
+    out = distort(digits, Fixed(0, 0, 0, 0), **{**NONE, "elastic": 2})
+    np.testing.assert_allclose(out, np.roll(digits, (-2, -2), axis=(2, 3)) / 255, atol=1e-4)
+
+
+def test_scale_of_height_and_width(digits):
+    bars = np.zeros((1, 1, 29, 29))
+    bars[:, :, 10:19, 12:17] = 1  # 9 high, 5 wide
+    smaller = distort(bars, Fixed(0, 0, 1, 0), **{**NONE, "scale": 0.5})
+    assert smaller[0, 0, :, 14].sum() == pytest.approx(9 / 1.5, abs=0.7)
+    assert smaller[0, 0, 14].sum() == pytest.approx(5)
+
+
+def test_each_image_has_its_own_and_the_seed_decides(digits):
+    same = np.repeat(digits[:1], 4, axis=0)
+    out = distort(same, np.random.default_rng(5))
+    for i in range(1, 4):
+        assert np.abs(out[i] - out[0]).max() > 0.1
+    np.testing.assert_array_equal(out, distort(same, np.random.default_rng(5)))
+    assert not np.array_equal(out, distort(same, np.random.default_rng(6)))
+
+
+def test_values_stay_in_range_and_x_is_left_alone(digits, rng):
+    before = digits.copy()
+    for _ in range(20):
+        out = distort(digits, rng, elastic=5.0, shift=9.0)
+        assert out.min() >= 0
+        assert out.max() <= 1 + 1e-6
+    np.testing.assert_array_equal(digits, before)
+    assert distort(digits[:0], rng).shape == (0, 1, 28, 28)
+
+
+def test_most_ink_is_kept(digits, rng):
+    ink = distort(np.repeat(digits, 50, axis=0), rng).sum() / (50 * digits.sum() / 255)
+    assert 0.9 < ink < 1.1
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "error", "message"),
+    [
+        (np.zeros((2, 784)), {}, TypeError, r"array of float64 \(2, 784\)"),
+        (np.zeros((2, 1, 8, 8), int), {}, TypeError, "array of int64"),
+        ([[0.0]], {}, TypeError, "got list"),
+        (np.zeros((2, 1, 8, 8)), {"shift": -1}, ValueError, "shift must be a finite number >= 0"),
+        (np.zeros((2, 1, 8, 8)), {"elastic": np.nan}, ValueError, "elastic must be a finite"),
+        (np.zeros((2, 1, 8, 8)), {"grid": 1}, ValueError, "grid must be at least 2, got 1"),
+    ],
+)
+def test_bad_input(X, options, error, message, rng):
+    with pytest.raises(error, match=f"distort: .*{message}"):
+        distort(X, rng, **options)
