@@ -28,9 +28,10 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     shift : float, default 1.5
         Largest shift in each direction, in pixels.
     elastic : float, default 1.6
-        Standard deviation of the displacement at the points of the grid, in pixels.
+        Standard deviation of what is drawn at the points of the grid, in pixels. Between them it is
+        smoothed, which leaves about half of it.
     grid : int, default 8
-        The displacement is drawn at grid x grid points and interpolated between them.
+        The displacement is a smooth surface over grid x grid points, at least 4 x 4.
 
     Returns
     -------
@@ -49,8 +50,9 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
         q = A p + s + D(p),   A = rotation . shear . scaling
 
     interpolated linearly between the four pixels around q, and 0 outside. A, the shift s and the
-    displacement D are drawn anew for each image, all uniformly but D, which is normal at the points
-    of the grid (Simard et al. 2003 smooth a displacement of each pixel with a Gaussian).
+    displacement D are drawn anew for each image, all uniformly but D, which is a cubic B-spline
+    surface with normal coefficients (Simard et al. 2003 smooth a displacement of each pixel with a
+    Gaussian, to the same effect).
     """
     if (
         not isinstance(X, np.ndarray)
@@ -62,7 +64,7 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     check_number(
         "distort", rotation=rotation, scale=scale, shear=shear, shift=shift, elastic=elastic
     )
-    check_whole("distort", 2, grid=grid)
+    check_whole("distort", 4, grid=grid)
     n, _, height, width = X.shape
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
 
@@ -89,14 +91,15 @@ def _basis(height, width, grid, dtype):
     """What a pixel's place is made of, (3 + grid^2, H * W): its row, its column, 1, the grid."""
     down, across = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
     rows, columns = np.meshgrid(down, across, indexing="ij")
-    # The weights of the grid points along one axis: 1 at the point, falling to 0 at the next ones.
-    hats = [
-        np.maximum(0, 1 - abs(np.linspace(0, grid - 1, size)[:, None] - np.arange(grid)))
-        for size in (height, width)
-    ]
-    return np.vstack([rows.ravel(), columns.ravel(), np.ones(rows.size), np.kron(*hats).T]).astype(
-        dtype
-    )
+    # Cubic B-splines: the weight of each point of the grid, by its distance, for each pixel of an
+    # axis. The outermost points lie outside the image, so that every pixel has two on each side.
+    splines = []
+    for size in (height, width):
+        distance = abs(np.linspace(1, grid - 2, size)[:, None] - np.arange(grid))
+        near, far = (4 - 6 * distance**2 + 3 * distance**3) / 6, (2 - distance) ** 3 / 6
+        splines.append(np.where(distance < 1, near, np.where(distance < 2, far, 0)))
+    parts = [rows.ravel(), columns.ravel(), np.ones(rows.size), np.kron(*splines).T]
+    return np.vstack(parts).astype(dtype)
 
 
 def _interpolate(X, rows, columns, dtype):

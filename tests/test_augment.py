@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
 from augment import _basis, _interpolate, distort
@@ -41,14 +42,18 @@ def test_interpolation_agrees_with_scipy(rng):
 
 
 def test_basis():
-    basis = _basis(3, 5, 2, np.dtype(float))
-    rows, columns, ones, *corners = basis.reshape(-1, 3, 5)
+    basis = _basis(3, 5, 4, np.dtype(float))
+    rows, columns, ones, *points = basis.reshape(-1, 3, 5)
     np.testing.assert_array_equal(rows[:, 0], [-1, 0, 1])
     np.testing.assert_array_equal(columns[0], [-2, -1, 0, 1, 2])
     np.testing.assert_array_equal(ones, 1)
-    np.testing.assert_array_equal(sum(corners), 1)
-    np.testing.assert_allclose(corners[0][:, 0], [1, 0.5, 0])  # top left, from top to bottom
-    np.testing.assert_allclose(corners[1][0], [0, 0.25, 0.5, 0.75, 1])  # top right, from the left
+    np.testing.assert_allclose(sum(points), 1)
+    # The weight of a point along each axis, as scipy's B-spline has it.
+    spline = BSpline.basis_element(np.arange(-2.0, 3.0), extrapolate=False)
+    down, across = np.linspace(1, 2, 3), np.linspace(1, 2, 5)
+    for i, j in np.ndindex(4, 4):
+        expected = np.outer(np.nan_to_num(spline(down - i)), np.nan_to_num(spline(across - j)))
+        np.testing.assert_allclose(points[4 * i + j], expected, atol=1e-15)
 
 
 class Fixed:
@@ -119,7 +124,7 @@ def test_most_ink_is_kept(digits, rng):
         ([[0.0]], {}, TypeError, "got list"),
         (np.zeros((2, 1, 8, 8)), {"shift": -1}, ValueError, "shift must be a finite number >= 0"),
         (np.zeros((2, 1, 8, 8)), {"elastic": np.nan}, ValueError, "elastic must be a finite"),
-        (np.zeros((2, 1, 8, 8)), {"grid": 1}, ValueError, "grid must be at least 2, got 1"),
+        (np.zeros((2, 1, 8, 8)), {"grid": 3}, ValueError, "grid must be at least 4, got 3"),
     ],
 )
 def test_bad_input(X, options, error, message, rng):
