@@ -21,7 +21,7 @@ from layers import (
     tanh_backward,
     tanh_forward,
 )
-from npz import load_npz, save_npz
+from npz import difference, load_npz, save_npz
 
 
 class Layer(NamedTuple):
@@ -308,12 +308,9 @@ class Network:
             {name: (p.shape, str(p.dtype)) for name, p in params.items()}
             for params in (arrays, self.params)
         )
-        for name in {**theirs, **ours}:
-            if theirs.get(name) != ours.get(name):
-                raise ValueError(
-                    f"{type(self).__name__}: {path} holds the parameters of another network: "
-                    f"{name} is {theirs.get(name, 'absent')} there and {ours.get(name, 'absent')} "
-                    "here"
-                )
+        if what := difference(theirs, ours):
+            raise ValueError(
+                f"{type(self).__name__}: {path} holds the parameters of another network: {what}"
+            )
         for name, array in arrays.items():
             self.params[name][...] = array

@@ -190,3 +190,22 @@ def load_npz(path, what, max_bytes):
         except Exception as error:  # whatever bytes of no meaning lead zipfile, NumPy and JSON to
             raise ValueError(f"{path} is damaged or not {what}: {error!r}") from error
     return info, arrays
+
+
+def difference(there, here):
+    """What first differs between what a file describes and what it is to be loaded into.
+
+    Parameters
+    ----------
+    there, here : dict
+
+    Returns
+    -------
+    str or None
+        For a message, ``'W1 is absent there and (2, 3) here'``; None where all agree.
+    """
+    for key in [*there, *here]:
+        a, b = there.get(key, "absent"), here.get(key, "absent")
+        if a != b:
+            return f"{key} is {a} there and {b} here"
+    return None

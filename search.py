@@ -176,12 +176,14 @@ def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
             pruner=optuna.pruners.NopPruner() if runs else pruner,
         )
         fail_stale_trials(study)
-    if study.user_attrs.get("identity", identity) != identity:
+    known = study.user_attrs.get("identity")
+    if known is None:
+        study.set_user_attr("identity", identity)
+    elif known != identity:
         raise ValueError(
             f"open_study: the stored study {name!r} was begun on other data or another list of "
             "runs; give this one another name, or delete that one"
         )
-    study.set_user_attr("identity", identity)
     return study
 
 
@@ -246,12 +248,12 @@ def search(
         If the study was begun on other data, or a trial's settings are bad.
     """
     runs = None if callable(suggest) else list(suggest)
-    study = open_study(data, name, runs=runs, storage=storage)
     if runs is not None:
         suggest, num_trials = partial(_from_list, runs), len(runs)
-        for i in range(num_trials):
-            study.enqueue_trial({"run": i}, skip_if_exists=True)
     check_whole("search", num_trials=num_trials, workers=workers)
+    study = open_study(data, name, runs=runs, storage=storage)
+    for i in range(len(runs or [])):
+        study.enqueue_trial({"run": i}, skip_if_exists=True)
     data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
     task = delayed(_run_trial)(data, suggest, num_trials, name, runs, storage, seed)
     with tqdm(total=num_trials, unit="trial", disable=not verbose) as bar:

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from checks import check_number, check_whole, describe
-from npz import load_npz, save_npz
+from npz import difference, load_npz, save_npz
 from optim import UPDATE_RULES
 
 # How far a run has come: what a checkpoint holds beside arrays.
@@ -393,16 +393,14 @@ class Solver:
         # Parameters, best parameters and up to three states of them; order, scores, histories.
         max_bytes = 5 * sum(p.nbytes for p in params.values()) + 16 * len(self.y_train) + 2**26
         info, arrays = load_npz(path, "a checkpoint", max_bytes)
-        here, there = self._identity(), info.get("identity", {})
+        here = self._identity()
         for part, what in _KINDS.items():
-            for key in [*there.get(part, {}), *here[part]]:
-                a, b = (identity.get(part, {}).get(key, "absent") for identity in (there, here))
-                if a != b:
-                    raise ValueError(
-                        f"Solver: the checkpoint {path} is of {what}: {key} is {a} there and "
-                        f"{b} here"
-                    )
-        try:
+            with _damaged(path):
+                found = difference(info["identity"][part], here[part])
+            if found:
+                raise ValueError(f"Solver: the checkpoint {path} is of {what}: {found}")
+        before = _copy(params)
+        with _damaged(path):
             configs = {name: dict(info["configs"][name]) for name in params}
             kinds = {"params": {}, "best_params": {}, **{key: {} for key in self._state_names}}
             for kind, name in product(kinds, params):
@@ -413,16 +411,18 @@ class Solver:
             for key, name in product(self._state_names, params):
                 configs[name][key] = kinds[key][name]
             progress = {name: info[name] for name in _PROGRESS}
-            scores, loss_history = arrays["scores"], arrays["loss_history"].tolist()
-            order = arrays.get("order")
+            check_whole("it", 0, epoch=progress["epoch"], iteration=progress["iteration"])
+            loss_history, order = arrays["loss_history"].tolist(), None
+            if progress["iteration"] % self._iterations_per_epoch:
+                order = arrays["order"]
+                if not np.array_equal(np.sort(order), np.arange(len(self.y_train))):
+                    raise ValueError("order is no order of the examples")
             for rng, state in zip(self._generators, info["rng"], strict=True):
                 rng.bit_generator.state = state
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error
-        before = _copy(params)
-        self._set_params(kinds["params"])
-        ours = self.model.loss(self.X_train[:4])
-        if ours.shape != scores.shape or not np.allclose(ours, scores, 1e-3, 1e-3):
+            self._set_params(kinds["params"])
+            ours, scores = self.model.loss(self.X_train[:4]), arrays["scores"]
+            same = ours.shape == scores.shape and np.allclose(ours, scores, 1e-3, 1e-3)
+        if not same:
             self._set_params(before)
             raise ValueError(
                 f"Solver: the checkpoint {path} is of another model: its parameters fit, but this "
@@ -481,6 +481,15 @@ def _examples(data, part):
     if len(y) and y.min() < 0:
         raise ValueError(f"Solver: {names[1]} must hold labels from 0 on, got {y.min()}")
     return X, y
+
+
+@contextmanager
+def _damaged(path):
+    """Say of a checkpoint that it is damaged, where its content is not what it must be."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error
 
 
 def _copy(params):

@@ -278,6 +278,12 @@ def rewrite(path, change):
     "change",
     [
         lambda info, arrays: info.pop("epoch"),
+        lambda info, arrays: info.update(epoch="2"),
+        lambda info, arrays: info.update(iteration=-1),
+        lambda info, arrays: info.update(iteration=3),  # in the middle of an epoch, without order
+        lambda info, arrays: info.update(identity=[]),
+        lambda info, arrays: info["identity"].update(model=None),
+        lambda info, arrays: arrays.update(scores=np.full((4, 2), "x")),
         lambda info, arrays: info.pop("rng"),
         lambda info, arrays: info["rng"].pop(),
         lambda info, arrays: info["rng"][0].update(bit_generator="MT19937"),
