@@ -108,7 +108,7 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     Raises
     ------
     FileNotFoundError
-        The folder asked for does not exist or holds no data.
+        The folder asked for does not exist or holds no data, or there is none anywhere.
     ValueError
         A data file is damaged, or an argument is out of range.
 
@@ -133,6 +133,11 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
             folder, reason = _cache(download, verbose)
             found = _read_folder(folder) if folder else None
         if found is None:
+            if not SAMPLE.exists():
+                raise FileNotFoundError(
+                    f"load_mnist: no MNIST in {DATASETS}, no download, as {reason}, and no "
+                    f"embedded sample {SAMPLE.name}; see datasets/README.md"
+                )
             with _naming(SAMPLE):
                 sources = _npz_sources(SAMPLE)
             where = f"the embedded sample, as {reason}; for full MNIST see datasets/README.md"

@@ -193,6 +193,7 @@ def test_test_set_alone(tmp_path):
         load(write(tmp_path, {"test.csv": kaggle["test.csv"]}))
 
 
+@pytest.mark.sample
 def test_search_order(tmp_path, monkeypatch, capsys):
     folders = {}
     for i, name in enumerate(["argument", "variable", "datasets", "cache"]):
@@ -224,6 +225,7 @@ def test_idx_comes_before_other_formats(tmp_path):
     assert set(load(write(tmp_path, {**idx_files(), **other}))["y_train"]) == set(range(10))
 
 
+@pytest.mark.sample
 def test_sample():
     assert data_utils.SAMPLE.stat().st_size < 1_000_000
     with np.load(data_utils.SAMPLE, allow_pickle=False) as file:
@@ -247,6 +249,7 @@ def full_mnist():
     return load_mnist(folder, verbose=False)
 
 
+@pytest.mark.sample
 def test_full_mnist(full_mnist):
     X, y = full_mnist["X_train"], full_mnist["y_train"]
     assert (len(X), len(full_mnist["X_val"]), len(full_mnist["X_test"])) == (54000, 6000, 10000)

@@ -161,6 +161,7 @@ def test_bad_cached_file_is_fetched_again(cache, monkeypatch):
         assert server.requests == names[1:]
 
 
+@pytest.mark.sample
 def test_bad_cached_file_is_discarded_without_a_network(cache, capsys):
     cache.mkdir()
     (cache / next(iter(FILES))).write_bytes(OTHER)
@@ -195,6 +196,7 @@ def test_next_mirror_is_tried(kind, cache, monkeypatch):
         assert second.requests == list(FILES)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kind", ["another file", "cut", "unavailable"])
 def test_sample_where_no_mirror_is_sound(kind, cache, monkeypatch, capsys):
     with serve(kind) as first, serve(kind) as second:
@@ -211,6 +213,7 @@ def test_mirror_that_does_not_compress(cache, monkeypatch):
     np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
 
 
+@pytest.mark.sample
 def test_sample_without_a_network(cache, monkeypatch, capsys):
     """Names that do not resolve, refused connections, silence, and a name server that hangs."""
     resolve = socket.getaddrinfo
@@ -237,6 +240,7 @@ def test_silent_mirror_does_not_stop_a_good_one(cache, monkeypatch):
         check_loaded(cache, load_mnist(num_val=0, verbose=False))
 
 
+@pytest.mark.sample
 def test_cache_that_cannot_be_written(cache, monkeypatch, capsys):
     cache.write_bytes(b"a file, not a folder")
     with serve("good") as server:
@@ -245,9 +249,16 @@ def test_cache_that_cannot_be_written(cache, monkeypatch, capsys):
     assert "the download cannot be stored" in capsys.readouterr().out
 
 
+@pytest.mark.sample
 def test_no_download(cache, capsys):
     load_mnist(download=False)
     assert "sample, as download=False" in capsys.readouterr().out
+
+
+def test_nothing_anywhere(cache, monkeypatch):
+    monkeypatch.setattr(data_utils, "SAMPLE", cache / "mnist_sample.npz")
+    with pytest.raises(FileNotFoundError, match=r"as download=False, and no embedded sample"):
+        load_mnist(download=False)
 
 
 def download_in_child(url, cache, digests, barrier):

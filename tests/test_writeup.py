@@ -1,0 +1,209 @@
+"""The hand-in: what is refused, what the PDF and the archive hold, that they come out the same."""
+
+import base64
+import io
+import zipfile
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pypdf import PdfReader
+
+import writeup
+from data_utils import save_submission
+from writeup import RECORD, check_notebook, checksums, main, make_archive
+
+LONG_LINE = "name = " + " + ".join(["another_name"] * 6) + "  #"
+LONG_LINE = LONG_LINE.ljust(100, "x")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A small project with an executed notebook, in the place of this one."""
+    root = tmp_path / "project"
+    for name, text in {
+        "layers.py": f'"""Layers."""\n\n{LONG_LINE}\n',
+        "solver.py": "# nothing\n",
+        "tests/test_layers.py": "def test():\n    assert True\n",
+        "README.md": "# Read me\n",
+        "requirements.txt": "numpy\n",
+        "notes.db": "no source",
+        "datasets/train.csv": "data",
+        "__pycache__/layers.pyc": "cache",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    save_submission(root / "submission.csv", np.arange(20) % 10)
+    monkeypatch.setattr(writeup, "ROOT", root)
+    nbformat.write(notebook(root), root / "starter_code.ipynb")
+    return root
+
+
+def notebook(root):
+    plt.figure(figsize=(2, 1)).gca().plot([0, 1])
+    plt.savefig(png := io.BytesIO())
+    plt.close()
+    picture = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": "<Figure>"}
+    columns = [f"rather wide column {i}" for i in range(12)]
+    header = "".join(f"<th>{column}</th>" for column in columns)
+    row = "".join(f"<td>{i}.25</td>" for i in range(12))
+    table = (
+        "<div><style>th {color: red}</style><table><thead><tr>" + header + "</tr></thead>"
+        "<tbody><tr>" + row + "</tr></tbody></table></div>"
+    )
+    outputs = [
+        [new_output("display_data", {"text/plain": "2 files", RECORD: checksums(root)})],
+        [new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500)],
+        [new_output("display_data", picture)],
+        [
+            new_output("stream", name="stderr", text="40%|####"),
+            new_output("display_data", {writeup.WIDGET: {}, "text/plain": "60%|######"}),
+            new_output("execute_result", {"text/html": table, "text/plain": "plain"}),
+        ],
+    ]
+    cells = [
+        new_markdown_cell("# Networks\n\nAn introduction."),
+        new_markdown_cell(
+            "# Problem 1\n\nFirst.\n\n## 1. A question\n\nSo $\\frac{a}{b} = \\sigma$."
+        ),
+        *[new_code_cell("print(x)", outputs=out) for out in outputs[:2]],
+        new_markdown_cell("## 2. Another question\n\nAs follows:\n* one\n* two\n"),
+        *[new_code_cell("plot(x)", outputs=out) for out in outputs[2:]],
+    ]
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    return new_notebook(cells=cells)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_executed_notebook_passes(root):
+    check_notebook(notebook(root), root)
+
+
+def test_unexecuted_notebook_is_refused(root):
+    nb = notebook(root)
+    code_cells(nb)[2].execution_count = None
+    with pytest.raises(ValueError, match=r"cell 'plot\(x\)' has not been executed"):
+        check_notebook(nb, root)
+
+
+def test_notebook_executed_out_of_order_is_refused(root):
+    nb = notebook(root)
+    for number, cell in zip((1, 3, 2, 4), code_cells(nb), strict=True):
+        cell.execution_count = number
+    with pytest.raises(ValueError, match=r"was executed as number 3, expected 2"):
+        check_notebook(nb, root)
+
+
+def test_notebook_with_an_error_is_refused(root):
+    nb = notebook(root)
+    code_cells(nb)[3].outputs = [new_output("error", ename="KeyError", evalue="'x'")]
+    with pytest.raises(ValueError, match=r"cell 'plot\(x\)' ended in KeyError"):
+        check_notebook(nb, root)
+
+
+def test_notebook_older_than_sources_is_refused(root):
+    nb = notebook(root)
+    (root / "layers.py").write_bytes((root / "layers.py").read_bytes().replace(b"\n", b"\r\n"))
+    check_notebook(nb, root)  # the same text
+    (root / "layers.py").write_text("# changed")
+    (root / "extra.py").write_text("# new")
+    with pytest.raises(ValueError, match=r"is older than extra\.py, layers\.py: it ran other"):
+        check_notebook(nb, root)
+    code_cells(nb)[0].outputs = []
+    with pytest.raises(ValueError, match=r"no cell has called record_sources"):
+        check_notebook(nb, root)
+
+
+def test_hand_in(root, tmp_path, capsys):
+    settings = tmp_path / "me.txt"
+    settings.write_text("--student-id\n1815\n")
+    out = tmp_path / "hand_in"
+    main(["--name", "A_da *Love* #lace $x", f"@{settings}", "--out", str(out)])
+    assert sorted(path.name for path in out.iterdir()) == [
+        "code.zip",
+        "submission.csv",
+        "writeup.pdf",
+    ]
+    assert (out / "submission.csv").read_bytes() == (root / "submission.csv").read_bytes()
+    assert "20 predictions" in capsys.readouterr().out
+
+    first = [(path.name, path.read_bytes()) for path in sorted(out.iterdir())]
+    main(["--name", "A_da *Love* #lace $x", f"@{settings}", "--out", str(out)])
+    assert [(path.name, path.read_bytes()) for path in sorted(out.iterdir())] == first
+
+    reader = PdfReader(out / "writeup.pdf")
+    title, contents, *pages = [page.extract_text() for page in reader.pages]
+    assert "A_da *Love* #lace $x" in title
+    assert "1815" in title
+    assert "to be filled in" in title
+    assert "Certification" in title
+    assert "Another question" in contents
+    starts = [page.split("\n")[0] for page in pages]
+    assert starts[:4] == ["An introduction.", "Problem 1", "1. A question", "2. Another question"]
+    _, problem, question, another, *appendix = pages
+    assert "First." in problem
+    assert "x has 3 ~ $5 *numbers*" in question
+    assert "rather wide column 11" in " ".join(another.split())
+    assert "11.25" in another
+    assert not any(left_out in another for left_out in ("color: red", "plain", "0%|"))
+    assert len(reader.pages[5].images) == 1
+    assert appendix[0].startswith("Appendix")
+    text = "\n".join(appendix)
+    assert "layers.py" in text
+    assert f"3 {LONG_LINE}" in text
+    assert "test_layers.py" in text
+
+
+def test_nothing_is_cut_at_the_margin(root, tmp_path):
+    main(["--out", str(tmp_path)])
+    places = []
+
+    def visit(text, cm, tm, *_):
+        if text.strip():
+            places.append(tm[4] * cm[0] + cm[4])
+
+    for page in PdfReader(tmp_path / "writeup.pdf").pages:
+        page.extract_text(visitor_text=visit)
+    assert 40 < min(places) < max(places) < 550  # of the 595 points that an A4 page has
+
+
+def test_archive_holds_the_code_and_nothing_else(root, tmp_path):
+    make_archive(tmp_path / "code.zip", root)
+    with zipfile.ZipFile(tmp_path / "code.zip") as archive:
+        assert sorted(archive.namelist()) == [
+            "code/README.md",
+            "code/layers.py",
+            "code/requirements.txt",
+            "code/solver.py",
+            "code/starter_code.ipynb",
+            "code/tests/test_layers.py",
+        ]
+        assert archive.read("code/solver.py") == b"# nothing\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("submission.csv", "Id,Category\n1,11\n", "submission.csv, line 2: expected"),
+        ("submission.csv", None, "No such file"),
+        ("starter_code.ipynb", "{}", "starter_code.ipynb"),
+        ("layers.py", "changed", "starter_code.ipynb is older than layers.py"),
+    ],
+)
+def test_what_cannot_be_handed_in_leaves_no_hand_in(name, content, message, root, tmp_path):
+    (root / name).unlink()
+    if content is not None:
+        (root / name).write_text(content)
+    with pytest.raises(SystemExit, match=message):
+        main(["--out", str(tmp_path / "hand_in")])
+    assert not (tmp_path / "hand_in").exists()
