@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from checks import check_number, check_whole, describe
+from layers import dropout_forward
 
 
 def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic=1.6, grid=8):
@@ -84,6 +85,33 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     rows, columns = drawn @ _basis(height, width, grid, dtype)
 
     return _interpolate(X, rows, columns, dtype)
+
+
+def drop_pixels(X, rng, *, p=0.2):
+    """Dropout of a network's input: each pixel is set to 0 at random, and the others grow for it.
+
+    Parameters
+    ----------
+    X : ndarray of uint8 or float, shape (N, ...)
+        uint8 means pixels and is scaled to 0.0 to 1.0.
+    rng : numpy.random.Generator
+    p : float, default 0.2
+        Probability that a pixel is dropped, 0 <= p < 1.
+
+    Returns
+    -------
+    ndarray of float, shape of X
+        float32 for uint8, otherwise of X's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X holds anything else, or p is not in [0, 1).
+    """
+    if isinstance(X, np.ndarray) and X.dtype == np.uint8:
+        X = np.multiply(X, 1 / 255, dtype=np.float32)
+    out, _ = dropout_forward(X, p, rng)
+    return out
 
 
 @lru_cache

@@ -314,3 +314,52 @@ class Network:
             )
         for name, array in arrays.items():
             self.params[name][...] = array
+
+
+class Ensemble:
+    """Networks that decide together: a model whose scores are the mean of theirs.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        At least one; trained for the same classes and the same kind of X.
+
+    Attributes
+    ----------
+    networks : list of Network
+
+    Raises
+    ------
+    ValueError
+        If there are no networks.
+
+    Notes
+    -----
+    Scores are logarithms of probabilities, up to a constant for each example, so this takes the
+    geometric mean of the networks' probabilities (Hinton 2002: a product of experts).
+    """
+
+    def __init__(self, networks):
+        self.networks = list(networks)
+        if not self.networks:
+            raise ValueError("Ensemble: networks must hold at least one network")
+
+    def loss(self, X):
+        """Scores of a batch.
+
+        Parameters
+        ----------
+        X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
+
+        Returns
+        -------
+        scores : ndarray of float, shape (N, C)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit the networks.
+        """
+        return sum(net.loss(X) for net in self.networks) / len(self.networks)
+
+    predict = Network.predict

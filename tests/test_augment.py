@@ -5,7 +5,7 @@ import pytest
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from augment import _basis, _interpolate, distort
+from augment import _basis, _interpolate, distort, drop_pixels
 
 NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
 
@@ -130,3 +130,15 @@ def test_most_ink_is_kept(digits, rng):
 def test_bad_input(X, options, error, message, rng):
     with pytest.raises(error, match=f"distort: .*{message}"):
         distort(X, rng, **options)
+
+
+def test_dropped_pixels(rng):
+    X = np.full((100, 1, 28, 28), 51, np.uint8)
+    out = drop_pixels(X, rng, p=0.25)
+    assert out.dtype == np.float32
+    assert out.shape == X.shape
+    assert set(np.unique(out.round(5))) == {0, np.float32(0.26667)}  # 0.2 / (1 - 0.25)
+    assert abs(np.mean(out == 0) - 0.25) < 0.01
+    assert drop_pixels(X / 255, rng).dtype == np.float64
+    with pytest.raises(TypeError, match="must be a NumPy array of floats, got an array of int64"):
+        drop_pixels(X.astype(np.int64), rng)

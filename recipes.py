@@ -1,0 +1,233 @@
+"""Named training recipes: the settings behind every accuracy that the README states.
+
+    python recipes.py elastic-800           # train, measure, write submission.csv
+    python recipes.py best --seed 0 --data DIR --out submission.csv
+
+Everything in a recipe was chosen on validation images; the test images are read once, at the end.
+Each network trains on one core; those of an ensemble, several at a time. After every epoch
+a checkpoint is written: the same command goes on where an earlier one was stopped or killed, and
+does not train again what is finished.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import Manager
+from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
+
+from augment import distort, drop_pixels
+from checks import check_whole
+from conv_net import ConvNet
+from data_utils import load_mnist, save_submission
+from fc_net import FullyConnectedNet
+from network import Ensemble
+from optim import cosine
+from search import train
+from solver import Solver
+
+
+class Training(NamedTuple):
+    """How one network is trained: momentum 0.9, and a learning rate that falls on a cosine to 0.
+
+    Attributes
+    ----------
+    name : str
+        Of its checkpoints.
+    network : callable
+        ``network(seed=seed)`` is the untrained network.
+    num_epochs : int
+    learning_rate : float
+        The highest, after a warm-up of 2% of the training.
+    batch_size : int
+    transform : callable or None
+        As `Solver` takes it.
+    """
+
+    name: str
+    network: Callable
+    num_epochs: int
+    learning_rate: float = 0.1
+    batch_size: int = 128
+    transform: Callable | None = None
+
+
+QUICK = Training("quick", partial(FullyConnectedNet, 784, [400], reg=1e-4), 10)
+PLAIN = Training(
+    "plain",
+    partial(FullyConnectedNet, 784, [800, 800], reg=1e-5, dropout=0.4),
+    40,
+    transform=drop_pixels,
+)
+ELASTIC_800 = Training(
+    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 80, transform=distort
+)
+DEEP = Training(
+    "deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 100, transform=distort
+)
+CONV = Training(
+    "conv",
+    partial(ConvNet, num_filters=(16, 32, 64), filter_size=3, hidden_dim=(128,), reg=1e-5),
+    30,
+    learning_rate=0.05,
+    batch_size=64,
+    transform=distort,
+)
+
+# The networks of each recipe. The seed of the first is the recipe's, then they count up.
+RECIPES = {
+    "quick": [QUICK],
+    "plain": [PLAIN] * 2,
+    "elastic-800": [ELASTIC_800],
+    "deep": [DEEP],
+    "conv": [CONV],
+    "best": [CONV] * 4,
+}
+
+
+def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=True):
+    """Train the networks of a recipe.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RECIPES`.
+    data : dict
+        As `load_mnist` returns it. Its test images are not looked at.
+    seed : int, default 0
+        Of the first network and its training; the networks that follow count on.
+    checkpoints : str or path, default 'checkpoints'
+        Folder of the checkpoints; made where it does not exist.
+    workers : int, default 2
+        Processes that train side by side where a recipe has several networks.
+    verbose : bool, default True
+        Show a progress bar, and the validation accuracy of each network.
+
+    Returns
+    -------
+    model : Ensemble
+        Of one network or several, each with the parameters of its best epoch.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe, or a checkpoint is of other data or settings.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"run: recipes are {', '.join(RECIPES)}, got {name!r}")
+    check_whole("run", 0, seed=seed)
+    check_whole("run", workers=workers)
+    trainings = RECIPES[name]
+    folder = Path(checkpoints)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
+    with (
+        Manager() as manager,
+        tqdm(total=sum(t.num_epochs for t in trainings), unit="epoch", disable=not verbose) as bar,
+    ):
+        # The trainings report from their own processes.
+        reports = manager.Queue()
+        watcher = Thread(target=_show, args=(reports, bar))
+        watcher.start()
+        try:
+            results = Parallel(min(workers, len(trainings)))(
+                delayed(_train)(training, seed + i, data, folder, reports)
+                for i, training in enumerate(trainings)
+            )
+        finally:
+            reports.put(None)
+            watcher.join()
+    if verbose:
+        for i, (training, (_, accuracy, seconds)) in enumerate(
+            zip(trainings, results, strict=True)
+        ):
+            print(
+                f"{training.name}, seed {seed + i}: validation accuracy {accuracy:.2%}, "
+                f"trained in {seconds:.0f} s"
+            )
+    return Ensemble([net for net, *_ in results])
+
+
+def _train(training, seed, data, folder, reports):
+    """One network of a recipe, the validation accuracy of its best epoch, seconds."""
+
+    def report(solver):
+        reports.put((seed, solver.epoch, solver.best_val_acc))
+
+    net = training.network(seed=seed)
+    solver = Solver(
+        net,
+        data,
+        "sgd_momentum",
+        {"learning_rate": training.learning_rate},
+        batch_size=training.batch_size,
+        num_epochs=training.num_epochs,
+        verbose=False,
+        schedule=partial(cosine, warm_up=0.02),
+        transform=training.transform,
+        after_epoch=report,
+        checkpoint=folder / f"{training.name}-{seed}.npz",
+        seed=seed,
+    )
+    if solver.epoch:
+        report(solver)  # what an earlier run has done
+    start = time.perf_counter()
+    train(solver)
+    if solver.interrupted:
+        raise KeyboardInterrupt
+    return net, solver.best_val_acc, time.perf_counter() - start
+
+
+def _show(reports, bar):
+    """Keep the progress bar up to date until None is reported."""
+    epochs, best = {}, {}
+    for seed, epoch, accuracy in iter(reports.get, None):
+        epochs[seed], best[seed] = epoch, accuracy
+        bar.set_postfix({"validation": f"{max(best.values()):.2%}"}, refresh=False)
+        bar.update(sum(epochs.values()) - bar.n)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Train a recipe and write the submission CSV.")
+    parser.add_argument("name", choices=RECIPES, help="of the recipe")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
+    parser.add_argument("--out", default="submission.csv", help="default: %(default)s")
+    parser.add_argument(
+        "--checkpoints", metavar="DIR", default="checkpoints", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="networks trained at a time (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    data = load_mnist(arguments.data)
+    try:
+        model = run(
+            arguments.name,
+            data,
+            seed=arguments.seed,
+            checkpoints=arguments.checkpoints,
+            workers=arguments.workers,
+        )
+    except KeyboardInterrupt:
+        sys.exit("Stopped by Ctrl-C; the same command goes on from the last checkpoint.")
+    val_accuracy = np.mean(model.predict(data["X_val"]) == data["y_val"])
+    print(f"{arguments.name}: validation accuracy {val_accuracy:.2%}")
+    if "X_test" in data:
+        predictions = model.predict(data["X_test"])
+        if "y_test" in data:
+            wrong = np.count_nonzero(predictions != data["y_test"])
+            print(f"test error: {wrong / len(predictions):.2%} ({wrong} of {len(predictions):,})")
+        save_submission(arguments.out, predictions, num_images=len(data["X_test"]))
+        print(f"{arguments.out}: {len(predictions):,} predictions")
+
+
+if __name__ == "__main__":
+    main()

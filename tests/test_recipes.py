@@ -1,0 +1,170 @@
+"""Recipes: each can be trained, and a run ends in the predictions of what it trained."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import recipes
+from data_utils import load_mnist, read_submission
+from fc_net import FullyConnectedNet
+from network import Ensemble
+from recipes import RECIPES, Training, run
+
+ROOT = Path(__file__).parent.parent
+TINY = Training("tiny", partial(FullyConnectedNet, 784, [20]), num_epochs=3, batch_size=20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of data like MNIST's: 10 images that are easy to tell apart, with noise."""
+    rng = np.random.default_rng(0)
+    prototypes = rng.integers(0, 200, (10, 28, 28))
+    arrays = {}
+    for part, number in (("train", 400), ("test", 50)):
+        labels = np.arange(number) % 10
+        noise = rng.integers(0, 56, (number, 28, 28))
+        arrays[f"x_{part}"] = (prototypes[labels] + noise).astype(np.uint8)
+        arrays[f"y_{part}"] = labels
+    folder = tmp_path_factory.mktemp("data")
+    np.savez(folder / "mnist.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def data(folder):
+    return load_mnist(folder, verbose=False)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(RECIPES, "tiny", [TINY])
+    monkeypatch.setitem(RECIPES, "three", [TINY] * 3)
+
+
+def same(net, other):
+    return all(np.array_equal(net.params[name], other.params[name]) for name in net.params)
+
+
+@pytest.mark.parametrize("training", {t.name: t for ts in RECIPES.values() for t in ts}.values())
+def test_every_network_of_a_recipe_learns(training, data):
+    net, X = training.network(seed=0), data["X_train"][: training.batch_size]
+    if training.transform:
+        X = training.transform(X, np.random.default_rng(0))
+    loss, grads = net.loss(X, data["y_train"][: training.batch_size])
+    assert 1 < loss < 10
+    assert grads.keys() == net.params.keys()
+    assert all(grad.any() for grad in grads.values())
+
+
+def test_members_of_a_recipe_are_trained_with_seeds_of_their_own(tiny, data, tmp_path):
+    three = run("three", data, seed=4, checkpoints=tmp_path / "a", workers=2, verbose=False)
+    assert len(three.networks) == 3
+    for i, net in enumerate(three.networks):
+        single = run("tiny", data, seed=4 + i, checkpoints=tmp_path / "b", verbose=False)
+        assert same(single.networks[0], net)
+    assert not same(*three.networks[:2])
+    assert np.mean(three.predict(data["X_val"]) == data["y_val"]) > 0.9
+
+
+def test_finished_networks_are_not_trained_again(tiny, data, tmp_path, capsys):
+    first = run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
+    written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
+    again = run("three", data, seed=0, checkpoints=tmp_path, verbose=True)
+    assert same(first.networks[0], again.networks[1])
+    assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
+    assert "tiny, seed 2: validation accuracy" in capsys.readouterr().out
+
+
+def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
+    whole = run("tiny", data, checkpoints=tmp_path / "whole", verbose=False)
+
+    def interrupted(X, rng):
+        interrupted.calls += 1
+        if interrupted.calls == 30:  # in the second of three epochs of 18 iterations
+            os.kill(os.getpid(), signal.SIGINT)
+        return X
+
+    interrupted.calls = 0
+    monkeypatch.setitem(RECIPES, "tiny", [TINY._replace(transform=interrupted)])
+    with pytest.raises(KeyboardInterrupt):
+        run("tiny", data, checkpoints=tmp_path, verbose=False)
+    assert interrupted.calls == 30
+    monkeypatch.setitem(RECIPES, "tiny", [TINY])
+    resumed = run("tiny", data, checkpoints=tmp_path, verbose=False)
+    assert same(resumed.networks[0], whole.networks[0])
+
+
+def test_command_measures_and_writes_what_it_trained(
+    tiny, folder, data, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out.csv"
+    arguments = ["--seed", "3", "--data", folder, "--out", out, "--checkpoints", tmp_path]
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "tiny", *map(str, arguments)])
+    recipes.main()
+    model = run("tiny", data, seed=3, checkpoints=tmp_path, verbose=False)
+    predictions = model.predict(data["X_test"])
+    assert np.array_equal(read_submission(out, 50), predictions)
+    wrong = np.count_nonzero(predictions != data["y_test"])
+    printed = capsys.readouterr().out
+    assert f"test error: {wrong / 50:.2%} ({wrong} of 50)" in printed
+    accuracy = np.mean(model.predict(data["X_val"]) == data["y_val"])
+    assert f"tiny: validation accuracy {accuracy:.2%}" in printed
+
+
+def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
+    command = [sys.executable, "recipes.py", "quick", "--data", folder, "--checkpoints", tmp_path]
+    command += ["--out", tmp_path / "out.csv"]
+    slow = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    # Each epoch takes a moment longer, so that the signal meets the run in the middle.
+    Path(tmp_path, "sitecustomize.py").write_text(
+        "import time, solver\n"
+        "measure = solver.Solver._measure\n"
+        "solver.Solver._measure = lambda self: (time.sleep(0.3), measure(self))\n"
+    )
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    child = subprocess.Popen(list(map(str, command)), env=slow, **options)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "quick-0.npz").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert errors.rstrip().endswith("goes on from the last checkpoint.")
+    assert not (tmp_path / "out.csv").exists()
+    done = subprocess.run(list(map(str, command)), check=True, **options)
+    assert "quick: validation accuracy" in done.stdout
+    assert len(read_submission(tmp_path / "out.csv")) == 50
+
+
+def test_bad_arguments(tiny, data, tmp_path):
+    with pytest.raises(ValueError, match=r"recipes are quick, .*, got 'deeper'"):
+        run("deeper", data, checkpoints=tmp_path)
+    with pytest.raises(ValueError, match="seed must be at least 0"):
+        run("tiny", data, seed=-1, checkpoints=tmp_path)
+    run("tiny", data, checkpoints=tmp_path, verbose=False)
+    other = {**data, "X_train": data["X_train"] ^ 1}
+    with pytest.raises(ValueError, match="is of other data"):
+        run("tiny", other, checkpoints=tmp_path, verbose=False)
+
+
+def test_ensemble_takes_the_mean_of_the_scores(rng):
+    nets = [FullyConnectedNet(6, [4], 3, seed=seed) for seed in range(3)]
+    X = rng.standard_normal((50, 6)).astype(np.float32)
+    scores = np.mean([net.loss(X) for net in nets], axis=0)
+    ensemble = Ensemble(nets)
+    np.testing.assert_allclose(ensemble.loss(X), scores, rtol=1e-6, atol=1e-6)
+    assert ensemble.loss(X).dtype == np.float32
+    assert np.array_equal(ensemble.predict(X, batch_size=7), scores.argmax(axis=1))
+    nets[1].params["W1"][0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"Ensemble\.predict: scores of X\[0:50\] are not finite"):
+        ensemble.predict(X)
+    with pytest.raises(ValueError, match="at least one"):
+        Ensemble([])
