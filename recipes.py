@@ -67,7 +67,7 @@ PLAIN = Training(
     transform=drop_pixels,
 )
 ELASTIC_800 = Training(
-    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 80, transform=distort
+    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 60, transform=distort
 )
 DEEP = Training(
     "deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 100, transform=distort
