@@ -188,20 +188,30 @@ def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
 
 
 def _open_storage(url):
-    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    is_sqlite = url.startswith("sqlite")
+    options = {"connect_args": {"timeout": 60, "isolation_level": None}} if is_sqlite else {}
     for attempts_left in (4, 3, 2, 1, 0):
         try:
-            return RDBStorage(
+            storage = RDBStorage(
                 url,
                 options,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE_PERIOD,
                 heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
             )
+            break
         except sqlalchemy.exc.DatabaseError:  # another process is making the same tables
             if attempts_left == 0:
                 raise
             time.sleep(0.5)
+    if is_sqlite:
+        # Reading locks nothing in SQLite by itself, so two processes could take the same trial.
+        sqlalchemy.event.listen(
+            storage.engine,
+            "begin",
+            lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
+        )
+    return storage
 
 
 def search(

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +200,14 @@ def test_killed_search_goes_on(storage):
         assert after[number] == trial
     study = optuna.load_study(study_name="two-layer", storage=storage)
     assert len(study.trials) <= 9  # at most the one in flight was lost
+
+
+def test_a_process_that_looks_for_a_trial_keeps_the_others_out(storage):
+    path = storage.removeprefix("sqlite:///")
+    with search._open_storage(storage).engine.begin(), closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
