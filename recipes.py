@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import Manager
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
@@ -129,7 +129,7 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
     folder.mkdir(parents=True, exist_ok=True)
     data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
     with (
-        Manager() as manager,
+        get_context("spawn").Manager() as manager,  # no fork: a notebook's kernel has threads
         tqdm(total=sum(t.num_epochs for t in trainings), unit="epoch", disable=not verbose) as bar,
     ):
         # The trainings report from their own processes.
