@@ -205,9 +205,10 @@ def _read_folder(folder):
     """Return (data, where it was found), or None where no file is recognised."""
     for pattern in ("*", "*/*"):
         found = {kind: {} for kind in KINDS}
-        for path in sorted(
-            p for p in folder.glob(pattern) if p.is_file() and p.name != SAMPLE.name
-        ):
+        for path in sorted(folder.glob(pattern)):
+            # A hidden file may be another process's, half written.
+            if path.name.startswith(".") or path.name == SAMPLE.name or not path.is_file():
+                continue
             with _naming(path):
                 kind, sources = _recognise(path)
             for key, source in sources.items():

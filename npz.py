@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +58,9 @@ def atomic_write(path, mode="wb", *, newline=None):
     """
     path = Path(os.path.realpath(path))  # a link stays a link
     for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if time.time() - left_over.stat().st_mtime > 3600:
-            left_over.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process has just renamed or removed it
+            if time.time() - left_over.stat().st_mtime > 3600:
+                left_over.unlink()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     encoding = None if "b" in mode else "utf-8"
     file = temporary.open(mode.replace("w", "x"), newline=newline, encoding=encoding)

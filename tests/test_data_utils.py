@@ -225,6 +225,17 @@ def test_idx_comes_before_other_formats(tmp_path):
     assert set(load(write(tmp_path, {**idx_files(), **other}))["y_train"]) == set(range(10))
 
 
+def test_hidden_files_are_left_alone(tmp_path):
+    half_written = idx_files()["train-images-idx3-ubyte"][:9]
+    hidden = {
+        ".train-images-idx3-ubyte.1a2b3c4d.tmp": half_written,
+        "._t10k-images": b"\0\0\x08\x03",
+    }
+    assert len(load(write(tmp_path, {**idx_files(), **hidden}))["X_train"]) == 40
+    with pytest.raises(FileNotFoundError, match="no MNIST in"):
+        load(write(tmp_path / "hidden", hidden))
+
+
 @pytest.mark.sample
 def test_sample():
     assert data_utils.SAMPLE.stat().st_size < 1_000_000
@@ -573,6 +584,20 @@ def test_atomic_write(tmp_path):
     with pytest.raises(OSError, match="plain"), atomic_write(tmp_path / "plain" / "file"):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link", "plain"]
+
+
+def test_atomic_write_beside_other_processes(tmp_path, monkeypatch):
+    temporary = [tmp_path / f".file.{i}.tmp" for i in range(3)]
+    vanished, abandoned, fresh = temporary
+    for path in abandoned, fresh:
+        path.write_bytes(b"")
+    os.utime(abandoned, (0, 0))
+    # The first was there when the folder was read, and has been renamed by its process since.
+    monkeypatch.setattr(type(tmp_path), "glob", lambda *_: iter(temporary))
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"content")
+    assert [path.exists() for path in (vanished, abandoned, fresh)] == [False, False, True]
+    assert (tmp_path / "file").read_bytes() == b"content"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
