@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 
 from checks import check_number, check_whole, describe
-from layers import dropout_forward
 
 
 def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic=1.6, grid=8):
@@ -87,31 +86,47 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     return _interpolate(X, rows, columns, dtype)
 
 
-def drop_pixels(X, rng, *, p=0.2):
-    """Dropout of a network's input: each pixel is set to 0 at random, and the others grow for it.
+def adversarial(X, rng, *, net, size=1.0):
+    """Move each example a fixed way to where the network's loss grows fastest.
+
+    Training on such examples makes a network's answer change less with its input.
 
     Parameters
     ----------
-    X : ndarray of uint8 or float, shape (N, ...)
+    X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
         uint8 means pixels and is scaled to 0.0 to 1.0.
     rng : numpy.random.Generator
-    p : float, default 0.2
-        Probability that a pixel is dropped, 0 <= p < 1.
+        Not used: nothing here is random.
+    net : Network
+        The one in training.
+    size : float, default 1.0
+        Length of the way, as the root of the sum of squares over an example.
 
     Returns
     -------
     ndarray of float, shape of X
-        float32 for uint8, otherwise of X's dtype.
+        float32 for uint8, otherwise of X's dtype. Pixels may leave the range of 0.0 to 1.0.
 
     Raises
     ------
     TypeError, ValueError
-        If X holds anything else, or p is not in [0, 1).
+        If X does not fit the network, or size is negative or not finite.
+
+    Notes
+    -----
+    x + size g / |g|, where g is the gradient of the loss with respect to x for the class that the
+    network takes x for (Goodfellow et al. 2015, who take the sign of g; Miyato et al. 2016 its
+    direction, as here; Kurakin et al. 2017 the network's class in place of the label).
     """
-    if isinstance(X, np.ndarray) and X.dtype == np.uint8:
-        X = np.multiply(X, 1 / 255, dtype=np.float32)
-    out, _ = dropout_forward(X, p, rng)
-    return out
+    check_number("adversarial", size=size)
+    way = net.input_gradient(X)
+    # In float64, as the squares of the small gradient of a sure answer are no float32.
+    axes = tuple(range(1, way.ndim))
+    length = np.sqrt(np.square(way, dtype=np.float64).sum(axis=axes, keepdims=True))
+    way *= np.divide(size, length, out=np.zeros_like(length), where=length > 0)
+    if X.dtype == np.uint8:
+        return np.multiply(X, 1 / 255, dtype=np.float32) + way.astype(np.float32, copy=False)
+    return X + way.astype(X.dtype, copy=False)
 
 
 @lru_cache

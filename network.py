@@ -181,7 +181,7 @@ class Network:
                 caches.append((layer, cache))
         return out, caches
 
-    def backward(self, dout, caches):
+    def backward(self, dout, caches, *, need_dx=False):
         """Run the layers backwards.
 
         Parameters
@@ -190,22 +190,26 @@ class Network:
             Gradient of the loss with respect to the scores.
         caches : list of (Layer, cache)
             From `forward`.
+        need_dx : bool, default False
+            Whether the gradient with respect to the input is of use; otherwise it is None.
 
         Returns
         -------
+        dx : ndarray of float, shape (N, d_1, ..., d_k), or None
+            Gradient of the loss with respect to what the first layer took.
         grads : dict of str to ndarray
             Gradient of the loss for each parameter, under its name.
         """
         grads = {}
         for layer, cache in reversed(caches):
             if layer.names:
-                # Nothing below the first layer would use its input gradient.
-                need_dx = layer is not self.layers[0]
-                dout, *gradients = layer.backward(dout, cache, need_dx=need_dx)
+                # Nothing below the first layer uses its input gradient, unless it is asked for.
+                needed = need_dx or layer is not self.layers[0]
+                dout, *gradients = layer.backward(dout, cache, need_dx=needed)
                 grads.update(zip(layer.names, gradients, strict=True))
             else:
                 dout = layer.backward(dout, cache)
-        return grads
+        return dout, grads
 
     def loss(self, X, y=None):
         """Scores of a batch, or its loss and the gradients.
@@ -234,13 +238,37 @@ class Network:
         if y is None:
             return scores
         loss, dscores = softmax_loss(scores, y)
-        grads = self.backward(dscores, caches)
+        _, grads = self.backward(dscores, caches)
         if self.reg:
             for name, w in self.params.items():
                 if name.startswith("W"):
                     loss += 0.5 * self.reg * float(np.vdot(w, w))
                     grads[name] += self.reg * w
         return loss, grads
+
+    def input_gradient(self, X, y=None):
+        """Gradient of the softmax loss with respect to the input: where X gets harder fastest.
+
+        Parameters
+        ----------
+        X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
+        y : ndarray of int, shape (N,), optional
+            Labels; default the classes that the network takes the examples for.
+
+        Returns
+        -------
+        dx : ndarray of float, shape of X
+            For uint8 with respect to the pixels from 0.0 to 1.0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y does not fit the network.
+        """
+        scores, caches = self.forward(X)
+        _, dscores = softmax_loss(scores, scores.argmax(axis=1) if y is None else y)
+        dx, _ = self.backward(dscores, caches, need_dx=True)
+        return dx
 
     def predict(self, X, *, batch_size=1000):
         """Most likely class of each example.

@@ -7,11 +7,13 @@ Everything in a recipe was chosen on validation images; the test images are read
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
 a checkpoint is written: the same command goes on where an earlier one was stopped or killed, and
 does not train again what is finished.
+
+``--record recipes.csv`` adds what a run measured to that file, from which `summary` makes the table
+of the README and of the notebook.
 """
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
@@ -20,10 +22,11 @@ from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from augment import distort, drop_pixels
+from augment import adversarial, distort
 from checks import check_whole
 from conv_net import ConvNet
 from data_utils import load_mnist, save_submission
@@ -49,6 +52,8 @@ class Training(NamedTuple):
     batch_size : int
     transform : callable or None
         As `Solver` takes it.
+    adversarial : float
+        Where above 0, the transform is `adversarial`, of this size.
     """
 
     name: str
@@ -57,36 +62,37 @@ class Training(NamedTuple):
     learning_rate: float = 0.1
     batch_size: int = 128
     transform: Callable | None = None
+    adversarial: float = 0.0
 
 
 QUICK = Training("quick", partial(FullyConnectedNet, 784, [400], reg=1e-4), 10)
 PLAIN = Training(
     "plain",
-    partial(FullyConnectedNet, 784, [800, 800], reg=1e-5, dropout=0.4),
-    50,
-    transform=drop_pixels,
+    partial(FullyConnectedNet, 784, [800, 800], reg=1e-5),
+    30,
+    adversarial=1.0,
 )
 ELASTIC_800 = Training(
-    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 60, transform=distort
+    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 70, transform=distort
 )
 DEEP = Training(
     "deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 80, transform=distort
 )
 CONV = Training(
     "conv",
-    partial(ConvNet, num_filters=(16, 32, 64), filter_size=3, hidden_dim=(128,), reg=1e-5),
-    30,
-    learning_rate=0.05,
-    batch_size=64,
+    partial(ConvNet, num_filters=(16, 48, 128), filter_size=3, hidden_dim=(128,), reg=1e-5),
+    36,
     transform=distort,
 )
+
+RECORD = Path(__file__).parent / "recipes.csv"
 
 # The networks of each recipe. The seed of the first is the recipe's, then they count up.
 RECIPES = {
     "quick": [QUICK],
     "plain": [PLAIN],
     "elastic-800": [ELASTIC_800],
-    "deep": [DEEP],
+    "deep": [DEEP] * 2,
     "conv": [CONV],
     "best": [CONV] * 4,
 }
@@ -108,12 +114,15 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
     workers : int, default 2
         Processes that train side by side where a recipe has several networks.
     verbose : bool, default True
-        Show a progress bar, and the validation accuracy of each network.
+        Show a progress bar.
 
     Returns
     -------
     model : Ensemble
         Of one network or several, each with the parameters of its best epoch.
+    networks : pandas.DataFrame
+        A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch, and
+        ``seconds`` that its training took.
 
     Raises
     ------
@@ -144,15 +153,14 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
         finally:
             reports.put(None)
             watcher.join()
-    if verbose:
-        for i, (training, (_, accuracy, seconds)) in enumerate(
-            zip(trainings, results, strict=True)
-        ):
-            print(
-                f"{training.name}, seed {seed + i}: validation accuracy {accuracy:.2%}, "
-                f"{seconds:.0f} s of training in this run"
-            )
-    return Ensemble([net for net, *_ in results])
+    nets, accuracies, seconds = zip(*results, strict=True)
+    networks = {
+        "network": [training.name for training in trainings],
+        "seed": range(seed, seed + len(trainings)),
+        "validation accuracy": accuracies,
+        "seconds": seconds,
+    }
+    return Ensemble(nets), pd.DataFrame(networks)
 
 
 def _train(training, seed, data, folder, reports):
@@ -161,7 +169,9 @@ def _train(training, seed, data, folder, reports):
     def report(solver):
         reports.put((seed, solver.epoch, solver.best_val_acc))
 
-    net = training.network(seed=seed)
+    net, transform = training.network(seed=seed), training.transform
+    if training.adversarial:
+        transform = partial(adversarial, net=net, size=training.adversarial)
     solver = Solver(
         net,
         data,
@@ -171,18 +181,17 @@ def _train(training, seed, data, folder, reports):
         num_epochs=training.num_epochs,
         verbose=False,
         schedule=partial(cosine, warm_up=0.02),
-        transform=training.transform,
+        transform=transform,
         after_epoch=report,
         checkpoint=folder / f"{training.name}-{seed}.npz",
         seed=seed,
     )
     if solver.epoch:
         report(solver)  # what an earlier run has done
-    start = time.perf_counter()
     train(solver)
     if solver.interrupted:
         raise KeyboardInterrupt
-    return net, solver.best_val_acc, time.perf_counter() - start
+    return net, solver.best_val_acc, solver.seconds
 
 
 def _show(reports, bar):
@@ -192,6 +201,28 @@ def _show(reports, bar):
         epochs[seed], best[seed] = epoch, accuracy
         bar.set_postfix({"validation": f"{max(best.values()):.2%}"}, refresh=False)
         bar.update(sum(epochs.values()) - bar.n)
+
+
+def summary(path=RECORD):
+    """What the recorded runs of each recipe have measured.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that ``--record`` has written.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a recipe, in the order of `RECIPES`: number of ``seeds``, mean ``validation error``,
+        mean and ``worst`` of the ``test error``, mean ``minutes`` of training.
+    """
+    runs = pd.read_csv(path).groupby("recipe", sort=False)
+    table = runs.mean()[["validation error", "test error"]]
+    table.insert(0, "seeds", runs.size())
+    table["worst"] = runs["test error"].max()
+    table["minutes"] = runs["minutes"].mean()
+    return table.reindex([name for name in RECIPES if name in table.index]).reset_index()
 
 
 def main():
@@ -206,10 +237,11 @@ def main():
     parser.add_argument(
         "--workers", type=int, default=2, help="networks trained at a time (default: %(default)s)"
     )
+    parser.add_argument("--record", metavar="CSV", help="file to add the measurements to")
     arguments = parser.parse_args()
     data = load_mnist(arguments.data)
     try:
-        model = run(
+        model, networks = run(
             arguments.name,
             data,
             seed=arguments.seed,
@@ -218,15 +250,32 @@ def main():
         )
     except KeyboardInterrupt:
         sys.exit("Stopped by Ctrl-C; the same command goes on from the last checkpoint.")
-    val_accuracy = np.mean(model.predict(data["X_val"]) == data["y_val"])
-    print(f"{arguments.name}: validation accuracy {val_accuracy:.2%}")
+    for row in networks.to_dict("records"):
+        print(
+            f"{row['network']}, seed {row['seed']}: "
+            f"validation accuracy {row['validation accuracy']:.2%}, "
+            f"{row['seconds']:.0f} s of training"
+        )
+    error = np.mean(model.predict(data["X_val"]) != data["y_val"])
+    seconds = networks["seconds"].sum() / min(arguments.workers, len(networks))
+    measured = {
+        "recipe": arguments.name,
+        "seed": arguments.seed,
+        "validation error": round(error, 6),
+        "test error": None,
+        "minutes": round(seconds / 60, 2),
+    }
+    print(f"{arguments.name}: validation error {error:.2%}")
     if "X_test" in data:
         predictions = model.predict(data["X_test"])
         if "y_test" in data:
-            wrong = np.count_nonzero(predictions != data["y_test"])
-            print(f"test error: {wrong / len(predictions):.2%} ({wrong} of {len(predictions):,})")
+            measured["test error"] = error = np.mean(predictions != data["y_test"])
+            print(f"test error {error:.2%} of {len(predictions):,}")
         save_submission(arguments.out, predictions, num_images=len(data["X_test"]))
         print(f"{arguments.out}: {len(predictions):,} predictions")
+    if arguments.record:
+        path = Path(arguments.record)
+        pd.DataFrame([measured]).to_csv(path, mode="a", header=not path.exists(), index=False)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from npz import difference, load_npz, save_npz
 from optim import UPDATE_RULES
 
 # How far a run has come: what a checkpoint holds beside arrays.
-_PROGRESS = ("epoch", "iteration", "train_acc_history", "val_acc_history", "best_val_acc")
+_PROGRESS = (
+    "epoch", "iteration", "seconds", "train_acc_history", "val_acc_history", "best_val_acc"
+)  # fmt: skip
 # The parts of a checkpoint that must be those of the run, and what it is of where they are not.
 _KINDS = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
 
@@ -89,6 +92,8 @@ class Solver:
         Copies of the parameters at that point.
     epoch, iteration : int
         Finished ones.
+    seconds : float
+        Time that they took, measuring accuracy included.
     interrupted : bool
         Whether the last `train` was stopped by Ctrl-C.
 
@@ -191,6 +196,7 @@ class Solver:
 
         self.epoch = 0
         self.iteration = 0
+        self.seconds = 0.0
         self.interrupted = False
         self.loss_history = []
         self.train_acc_history = []
@@ -217,6 +223,7 @@ class Solver:
         if self._last_params is not None:
             self._set_params(self._last_params)
         total = self.num_epochs * self._iterations_per_epoch
+        start = time.perf_counter() - self.seconds
         try:
             # A run that diverges overflows before its loss does; the exception says it better.
             with (
@@ -231,6 +238,7 @@ class Solver:
                     if self.iteration % self._iterations_per_epoch == 0:
                         self.epoch += 1
                         self._measure()
+                        self.seconds = time.perf_counter() - start
                         self._save_checkpoint()
                         if self.after_epoch:
                             self.after_epoch(self)
@@ -239,6 +247,7 @@ class Solver:
                         self._show(bar, total)
                 self.interrupted = interrupt.is_set()
                 if self.interrupted:
+                    self.seconds = time.perf_counter() - start
                     self._save_checkpoint()
         finally:
             self._last_params = _copy(self.model.params)
@@ -412,6 +421,7 @@ class Solver:
                 configs[name][key] = kinds[key][name]
             progress = {name: info[name] for name in _PROGRESS}
             check_whole("it", 0, epoch=progress["epoch"], iteration=progress["iteration"])
+            check_number("it", seconds=progress["seconds"])
             loss_history, order = arrays["loss_history"].tolist(), None
             if progress["iteration"] % self._iterations_per_epoch:
                 order = arrays["order"]

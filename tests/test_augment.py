@@ -1,11 +1,12 @@
-"""Distortions: against a slow reference, exact special cases, statistics, bad input."""
+"""Distortions, adversarial examples: references, exact special cases, statistics, bad input."""
 
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from augment import _basis, _interpolate, distort, drop_pixels
+from augment import _basis, _interpolate, adversarial, distort
+from fc_net import FullyConnectedNet
 
 NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
 
@@ -132,13 +133,41 @@ def test_bad_input(X, options, error, message, rng):
         distort(X, rng, **options)
 
 
-def test_dropped_pixels(rng):
-    X = np.full((100, 1, 28, 28), 51, np.uint8)
-    out = drop_pixels(X, rng, p=0.25)
-    assert out.dtype == np.float32
-    assert out.shape == X.shape
-    assert set(np.unique(out.round(5))) == {0, np.float32(0.26667)}  # 0.2 / (1 - 0.25)
-    assert abs(np.mean(out == 0) - 0.25) < 0.01
-    assert drop_pixels(X / 255, rng).dtype == np.float64
-    with pytest.raises(TypeError, match="must be a NumPy array of floats, got an array of int64"):
-        drop_pixels(X.astype(np.int64), rng)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_adversarial_example_is_where_the_loss_grows(rng, dtype):
+    net = FullyConnectedNet(36, [20], 4, seed=0)
+    X = rng.integers(0, 256, (50, 1, 6, 6), dtype=np.uint8)
+    as_floats = (X / 255).astype(np.float32 if dtype == np.uint8 else dtype)
+    X = X if dtype == np.uint8 else as_floats
+    before = X.copy()
+    out = adversarial(X, rng, net=net, size=0.01)
+    assert (out.dtype, out.shape) == (as_floats.dtype, X.shape)
+    np.testing.assert_array_equal(X, before)
+    way = (out - as_floats).reshape(50, -1)
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 0.01, rtol=1e-2)
+    # No other way of the same length raises an example's loss for the class it is taken for more.
+    labels = net.predict(X)
+
+    def losses(x):
+        return np.array([net.loss(x[i : i + 1], labels[i : i + 1])[0] for i in range(50)])
+
+    for _ in range(5):
+        other = rng.standard_normal(way.shape)
+        other *= 0.01 / np.linalg.norm(other, axis=1, keepdims=True)
+        other = (as_floats + other.reshape(X.shape)).astype(as_floats.dtype)
+        assert (losses(out) > losses(other)).all()
+
+
+def test_adversarial_without_a_gradient_or_a_size(rng):
+    net = FullyConnectedNet(4, [], 2, seed=0)
+    X = rng.random((3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(adversarial(X, rng, net=net, size=0), X)
+    # A gradient whose square is no float32 still has its direction; one of 0 has none.
+    net.params["W1"][...] = np.array([[1.0, 0.0]] * 4) * 1e-30
+    np.testing.assert_allclose(np.abs(adversarial(X, rng, net=net) - X), 0.5, rtol=1e-5)
+    net.params["W1"][...] = 0
+    np.testing.assert_array_equal(adversarial(X, rng, net=net), X)
+    with pytest.raises(ValueError, match="adversarial: size must be a finite number >= 0"):
+        adversarial(X, rng, net=net, size=-1)
+    with pytest.raises(TypeError, match="X must be an array"):
+        adversarial([[1.0]], rng, net=net)

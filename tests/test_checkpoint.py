@@ -109,7 +109,9 @@ def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path, monk
     assert interrupted.iteration == 14
     resumed = make_solver(toy_data, path)
     assert resumed.iteration == 14
+    assert resumed.seconds == interrupted.seconds > 0
     resumed.train()
+    assert resumed.seconds > interrupted.seconds
     assert state(resumed) == state(whole)
 
 
@@ -280,6 +282,7 @@ def rewrite(path, change):
         lambda info, arrays: info.pop("epoch"),
         lambda info, arrays: info.update(epoch="2"),
         lambda info, arrays: info.update(iteration=-1),
+        lambda info, arrays: info.update(seconds=None),
         lambda info, arrays: info.update(iteration=3),  # in the middle of an epoch, without order
         lambda info, arrays: info.update(identity=[]),
         lambda info, arrays: info["identity"].update(model=None),

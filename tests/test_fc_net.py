@@ -8,6 +8,7 @@ from reference import fc_net_loss
 
 from fc_net import FullyConnectedNet
 from gradient_check import check_layer, eval_numerical_gradient, rel_error
+from layers import softmax_loss
 from network import ACTIVATIONS
 
 sizes = st.integers(1, 5)
@@ -62,6 +63,19 @@ def test_gradients_by_check_layer(rng):
         *net.params.values(),
     )
     assert check.passed, check
+
+
+def test_input_gradient(rng):
+    X, y = rng.standard_normal((4, 2, 3)), rng.integers(0, 3, 4)
+    net = FullyConnectedNet(6, [5, 5], 3, dtype=np.float64, seed=0, activation="tanh", dropout=0.5)
+    for labels in (y, None):  # without labels: the classes that the network takes them for
+        classes = net.predict(X) if labels is None else y
+        check = check_layer(
+            lambda X, classes=classes: (softmax_loss(net.loss(X), classes)[0], None),
+            lambda dout, _, labels=labels: dout * net.input_gradient(X, labels),
+            X,
+        )
+        assert check.passed, check
 
 
 @pytest.mark.parametrize("hidden_dim", [[], [50], [50, 40, 30, 20]])

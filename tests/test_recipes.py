@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import recipes
+from augment import adversarial
 from data_utils import load_mnist, read_submission
 from fc_net import FullyConnectedNet
 from network import Ensemble
-from recipes import RECIPES, Training, run
+from recipes import RECIPES, Training, run, summary
 
 ROOT = Path(__file__).parent.parent
 TINY = Training("tiny", partial(FullyConnectedNet, 784, [20]), num_epochs=3, batch_size=20)
@@ -55,8 +57,11 @@ def same(net, other):
 @pytest.mark.parametrize("training", {t.name: t for ts in RECIPES.values() for t in ts}.values())
 def test_every_network_of_a_recipe_learns(training, data):
     net, X = training.network(seed=0), data["X_train"][: training.batch_size]
+    rng = np.random.default_rng(0)
     if training.transform:
-        X = training.transform(X, np.random.default_rng(0))
+        X = training.transform(X, rng)
+    if training.adversarial:
+        X = adversarial(X, rng, net=net, size=training.adversarial)
     loss, grads = net.loss(X, data["y_train"][: training.batch_size])
     assert 1 < loss < 10
     assert grads.keys() == net.params.keys()
@@ -64,27 +69,40 @@ def test_every_network_of_a_recipe_learns(training, data):
 
 
 def test_members_of_a_recipe_are_trained_with_seeds_of_their_own(tiny, data, tmp_path):
-    three = run("three", data, seed=4, checkpoints=tmp_path / "a", workers=2, verbose=False)
-    assert len(three.networks) == 3
+    three, table = run("three", data, seed=4, checkpoints=tmp_path / "a", workers=2, verbose=False)
+    assert len(three.networks) == len(table) == 3
     for i, net in enumerate(three.networks):
-        single = run("tiny", data, seed=4 + i, checkpoints=tmp_path / "b", verbose=False)
+        single, row = run("tiny", data, seed=4 + i, checkpoints=tmp_path / "b", verbose=False)
         assert same(single.networks[0], net)
+        columns = ["network", "seed", "validation accuracy"]
+        assert (table[columns].iloc[i] == row[columns].iloc[0]).all()
+        accuracy = np.mean(net.predict(data["X_val"]) == data["y_val"])
+        assert table["validation accuracy"][i] == accuracy
+    assert (table["seconds"] > 0).all()
     assert not same(*three.networks[:2])
     assert np.mean(three.predict(data["X_val"]) == data["y_val"]) > 0.9
 
 
-def test_finished_networks_are_not_trained_again(tiny, data, tmp_path, capsys):
-    first = run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
+def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
+    first, row = run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
     written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
-    again = run("three", data, seed=0, checkpoints=tmp_path, verbose=True)
+    again, table = run("three", data, seed=0, checkpoints=tmp_path, verbose=False)
     assert same(first.networks[0], again.networks[1])
     assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
-    assert "tiny, seed 2: validation accuracy" in capsys.readouterr().out
+    assert table["seconds"][1] == row["seconds"][0]
+
+
+def test_adversarial_training_is_not_the_plain_one(tiny, data, tmp_path, monkeypatch):
+    plain, _ = run("tiny", data, checkpoints=tmp_path / "plain", verbose=False)
+    monkeypatch.setitem(RECIPES, "tiny", [TINY._replace(adversarial=0.2)])
+    model, table = run("tiny", data, checkpoints=tmp_path / "adversarial", verbose=False)
+    assert not same(model.networks[0], plain.networks[0])
+    assert table["validation accuracy"][0] > 0.9
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
-    whole = run("tiny", data, checkpoints=tmp_path / "whole", verbose=False)
+    whole, _ = run("tiny", data, checkpoints=tmp_path / "whole", verbose=False)
 
     def interrupted(X, rng):
         interrupted.calls += 1
@@ -98,25 +116,38 @@ def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
         run("tiny", data, checkpoints=tmp_path, verbose=False)
     assert interrupted.calls == 30
     monkeypatch.setitem(RECIPES, "tiny", [TINY])
-    resumed = run("tiny", data, checkpoints=tmp_path, verbose=False)
+    resumed, _ = run("tiny", data, checkpoints=tmp_path, verbose=False)
     assert same(resumed.networks[0], whole.networks[0])
 
 
 def test_command_measures_and_writes_what_it_trained(
     tiny, folder, data, tmp_path, monkeypatch, capsys
 ):
-    out = tmp_path / "out.csv"
-    arguments = ["--seed", "3", "--data", folder, "--out", out, "--checkpoints", tmp_path]
-    monkeypatch.setattr(sys, "argv", ["recipes.py", "tiny", *map(str, arguments)])
-    recipes.main()
-    model = run("tiny", data, seed=3, checkpoints=tmp_path, verbose=False)
+    out, record = tmp_path / "out.csv", tmp_path / "record.csv"
+    arguments = ["--data", folder, "--out", out, "--checkpoints", tmp_path, "--record", record]
+    for name, seed in (("quick", 0), ("tiny", 2), ("tiny", 3)):
+        command = ["recipes.py", name, "--seed", seed, *arguments]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in command])
+        recipes.main()
+    model, _ = run("tiny", data, seed=3, checkpoints=tmp_path, verbose=False)
     predictions = model.predict(data["X_test"])
     assert np.array_equal(read_submission(out, 50), predictions)
-    wrong = np.count_nonzero(predictions != data["y_test"])
     printed = capsys.readouterr().out
-    assert f"test error: {wrong / 50:.2%} ({wrong} of 50)" in printed
-    accuracy = np.mean(model.predict(data["X_val"]) == data["y_val"])
-    assert f"tiny: validation accuracy {accuracy:.2%}" in printed
+    test_error = np.mean(predictions != data["y_test"])
+    assert f"test error {test_error:.2%} of 50" in printed
+    val_error = np.mean(model.predict(data["X_val"]) != data["y_val"])
+    assert f"tiny: validation error {val_error:.2%}" in printed
+    assert "tiny, seed 3: validation accuracy" in printed
+    runs = pd.read_csv(record)
+    assert runs[["recipe", "seed"]].to_numpy().tolist() == [["quick", 0], ["tiny", 2], ["tiny", 3]]
+    assert runs["test error"][2] == test_error
+    table = summary(record)
+    assert table["recipe"].tolist() == ["quick", "tiny"]
+    assert table["seeds"].tolist() == [1, 2]
+    assert table["test error"][1] == pytest.approx(runs["test error"][1:].mean())
+    assert table["worst"][1] == runs["test error"][1:].max()
+    assert table["validation error"][1] == pytest.approx(runs["validation error"][1:].mean())
+    assert (table["minutes"] >= 0).all()
 
 
 # The command, with a recipe that takes its time, so that a signal meets it in the middle.
@@ -148,7 +179,7 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
     assert errors.rstrip().endswith("goes on from the last checkpoint.")
     assert not (tmp_path / "out.csv").exists()
     done = subprocess.run(command, check=True, **options)
-    assert "quick: validation accuracy" in done.stdout
+    assert "quick: validation error" in done.stdout
     assert len(read_submission(tmp_path / "out.csv")) == 50
 
 
