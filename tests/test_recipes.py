@@ -92,9 +92,7 @@ def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
     assert table["seconds"][1] == row["seconds"][0]
 
 
-def test_adversarial_training_helps_against_adversarial_examples(
-    tiny, data, tmp_path, monkeypatch
-):
+def test_adversarial_training_helps_against_adversarial_examples(tiny, data, tmp_path, monkeypatch):
     losses = []
     for size in (0.0, 1.0):
         training = TINY._replace(adversarial=size, num_epochs=20)
