@@ -1,11 +1,16 @@
-"""Every plot and table of the notebook, so that its cells stay short.
+"""Every plot, table and listing of the notebook, so that its cells stay short.
 
-Each function but `format_table` makes one matplotlib figure and returns it.
+Each function but `format_table` and `show_code` makes one matplotlib figure and returns it.
 """
+
+import ast
+import inspect
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 # How the columns of the notebook's tables are written.
@@ -45,6 +50,30 @@ def format_table(rows):
     formats = {name: FORMATS[name] for name in table.columns if name in FORMATS}
     table = table.assign(**{name: table[name].map(f.format) for name, f in formats.items()})
     return table.set_index(table.columns[0])
+
+
+def show_code(*functions):
+    """The code of functions, without their docstrings.
+
+    Parameters
+    ----------
+    *functions : function
+        Written in a file.
+
+    Returns
+    -------
+    listing : IPython.display.Markdown
+        Which a notebook shows in colours.
+    """
+    listings = []
+    for function in functions:
+        source = textwrap.dedent(inspect.getsource(function))
+        lines, [definition] = source.rstrip().split("\n"), ast.parse(source).body
+        if ast.get_docstring(definition) is not None:
+            docstring = definition.body[0]
+            del lines[docstring.lineno - 1 : docstring.end_lineno]
+        listings.append("\n".join(lines))
+    return Markdown("\n".join(["~~~python", "\n\n\n".join(listings), "~~~"]))
 
 
 def _as_pictures(images):

@@ -35,11 +35,12 @@ ROOT = Path(__file__).parent
 LAYOUT = ROOT / "writeup.typ"
 NOTEBOOK = "starter_code.ipynb"
 SUBMISSION = "submission.csv"
+MEASUREMENTS = "recipes.csv"
 # Files of the appendix, in its order; the archive has also those that are no Python.
 SOURCES = ("*.py", "tests/*.py", "benchmarks/*.py", "datasets/*.py")
 ARCHIVE = (
-    *SOURCES, "README.md", "*.txt", "*.toml", "*.typ", NOTEBOOK, "benchmarks/*.txt",
-    "datasets/README.md",
+    *SOURCES, "README.md", "*.txt", "*.toml", "*.typ", NOTEBOOK, MEASUREMENTS,
+    "benchmarks/*.txt", "datasets/README.md",
 )  # fmt: skip
 CERTIFICATION = (
     "I certify that I wrote this write-up and its code myself, in my own words, that I have not "
@@ -66,7 +67,7 @@ def _files(root, patterns):
 
 
 def checksums(root):
-    """Checksums of the modules that a notebook can report on.
+    """Checksums of what a notebook can report on.
 
     Parameters
     ----------
@@ -76,11 +77,11 @@ def checksums(root):
     Returns
     -------
     dict of str to str
-        SHA-256 by file name; all modules beside the notebook but this one.
+        SHA-256 by file name; all modules beside the notebook but this one, and the measurements.
     """
     return {
         name: hashlib.sha256((root / name).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for name in _files(root, ["*.py"])
+        for name in _files(root, ["*.py", MEASUREMENTS])
         if name != Path(__file__).name
     }
 
@@ -176,6 +177,8 @@ def _output(output, folder):
         path.write_bytes(png)
         width = output.metadata.get("image/png", {}).get("width", 600)  # in pixels of the screen
         return f"![]({path.name}){{width={min(100, width // 9)}%}}"
+    if "text/markdown" in output.data:
+        return output.data["text/markdown"]
     if "text/html" in output.data:
         return pypandoc.convert_text(
             output.data["text/html"], "commonmark_x-raw_html-raw_attribute", "html"

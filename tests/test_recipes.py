@@ -187,6 +187,17 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
     assert len(read_submission(tmp_path / "out.csv")) == 50
 
 
+def test_readme_says_what_was_measured():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
+    said = {row[0]: row[-5:] for row in rows if row and row[0] in RECIPES}
+    for row in summary().to_dict("records"):
+        percentages = [f"{row[name]:.2%}" for name in ("validation error", "test error", "worst")]
+        expected = [str(row["seeds"]), *percentages, f"{row['minutes']:.1f}"]
+        assert said.pop(row["recipe"]) == expected
+    assert not said
+
+
 def test_bad_arguments(tiny, data, tmp_path):
     with pytest.raises(ValueError, match=r"recipes are quick, .*, got 'deeper'"):
         run("deeper", data, checkpoints=tmp_path)

@@ -19,6 +19,34 @@ def _close_figures():
     vis_utils.plt.close("all")
 
 
+class Example:
+    def method(self, x):
+        """Three lines.
+
+        They are left out.
+        """
+        # This is kept.
+        return x + 1
+
+
+def test_show_code():
+    listing = vis_utils.show_code(Example.method, _close_figures.__wrapped__).data
+    assert (
+        listing
+        == """~~~python
+def method(self, x):
+    # This is kept.
+    return x + 1
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    vis_utils.plt.close("all")
+~~~"""
+    )
+
+
 @pytest.fixture(scope="module")
 def solver():
     rng = np.random.default_rng(0)

@@ -55,7 +55,10 @@ def notebook(root):
     )
     outputs = [
         [new_output("display_data", {"text/plain": "2 files", RECORD: checksums(root)})],
-        [new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500)],
+        [
+            new_output("display_data", {"text/markdown": "~~~python\nlisted = 1\n~~~"}),
+            new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500),
+        ],
         [new_output("display_data", picture)],
         [
             new_output("stream", name="stderr", text="40%|####"),
@@ -153,6 +156,7 @@ def test_hand_in(root, tmp_path, capsys):
     _, problem, question, another, *appendix = pages
     assert "First." in problem
     assert "x has 3 ~ $5 *numbers*" in question
+    assert "listed = 1" in question
     assert "rather wide column 11" in " ".join(another.split())
     assert "11.25" in another
     assert not any(left_out in another for left_out in ("color: red", "plain", "0%|"))
