@@ -76,7 +76,7 @@ ELASTIC_800 = Training(
     "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 70, transform=distort
 )
 DEEP = Training(
-    "deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 80, transform=distort
+    "deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 35, transform=distort
 )
 CONV = Training(
     "conv",
@@ -92,9 +92,9 @@ RECIPES = {
     "quick": [QUICK],
     "plain": [PLAIN],
     "elastic-800": [ELASTIC_800],
-    "deep": [DEEP] * 2,
+    "deep": [DEEP] * 4,
     "conv": [CONV],
-    "best": [CONV] * 4,
+    "best": [CONV] * 3,
 }
 
 
