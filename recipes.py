@@ -65,12 +65,9 @@ class Training(NamedTuple):
     adversarial: float = 0.0
 
 
-QUICK = Training("quick", partial(FullyConnectedNet, 784, [400], reg=1e-4), 10)
+QUICK = Training("quick", partial(FullyConnectedNet, 784, [400], reg=1e-5), 8, adversarial=0.7)
 PLAIN = Training(
-    "plain",
-    partial(FullyConnectedNet, 784, [800, 800], reg=1e-5),
-    30,
-    adversarial=1.0,
+    "plain", partial(FullyConnectedNet, 784, [800, 800], reg=1e-5), 30, adversarial=1.0
 )
 ELASTIC_800 = Training(
     "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 70, transform=distort
