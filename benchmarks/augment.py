@@ -13,57 +13,39 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import side_by_side
+from fc import ours  # a training step
+from side_by_side import THREADS, measure, ratio
 
-BATCH = 128
-
-
-def _batch():
-    return np.random.default_rng(0).integers(0, 256, (BATCH, 1, 28, 28), dtype=np.uint8)
+DIMS, BATCH = (784, 1000, 1000, 10), 128
 
 
-def _net():
-    from fc_net import FullyConnectedNet
-
-    return FullyConnectedNet(784, [1000, 1000], seed=0)
+def images(n):
+    return np.random.default_rng(0).integers(0, 256, (n, 1, 28, 28), dtype=np.uint8)
 
 
-def make_step():
-    from optim import sgd_momentum
-
-    net, X, y = _net(), _batch(), np.arange(BATCH) % 10
-    configs = {name: {"learning_rate": 0.01} for name in net.params}
-
-    def step():
-        _, grads = net.loss(X, y)
-        for name, config in configs.items():
-            sgd_momentum(net.params[name], grads[name], config)
-
-    return step
-
-
-def make_distort():
+def distortion(dims, n):
     from augment import distort
 
-    X, rng = _batch(), np.random.default_rng(0)
+    X, rng = images(n), np.random.default_rng(0)
     return lambda: distort(X, rng)
 
 
-def make_adversarial():
+def adversarial_step(dims, n):
     from augment import adversarial
+    from fc_net import FullyConnectedNet
 
-    net, X = _net(), _batch()
+    X, net = images(n), FullyConnectedNet(dims[0], dims[1:-1], dims[-1], seed=0)
     return lambda: adversarial(X, None, net=net)
 
 
 def main():
-    programs = {"step": make_step, "distort": make_distort, "adversarial": make_adversarial}
-    times = side_by_side.measure(programs)
-    print(f"784-1000-1000-10, batches of {BATCH}, {side_by_side.THREADS} threads")
+    programs = {"step": ours, "distort": distortion, "adversarial": adversarial_step}
+    times = measure(programs, (DIMS, BATCH))
+    print(f"{'-'.join(map(str, DIMS))}, batches of {BATCH}, {THREADS} threads")
     print("| | ms | of the step |")
     print("|---|---|---|")
     for name, values in times.items():
-        share = side_by_side.ratio(times, name, "step")
+        share = ratio(times, name, "step")
         print(f"| {name} | {1000 * median(values):.2f} | {share:.0%} |")
 
 

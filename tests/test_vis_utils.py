@@ -29,8 +29,12 @@ class Example:
         return x + 1
 
 
+def without_docstring(x):
+    return "~~~", x
+
+
 def test_show_code():
-    listing = vis_utils.show_code(Example.method, _close_figures.__wrapped__).data
+    listing = vis_utils.show_code(Example.method, without_docstring).data
     assert (
         listing
         == """~~~python
@@ -39,10 +43,8 @@ def method(self, x):
     return x + 1
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    vis_utils.plt.close("all")
+def without_docstring(x):
+    return "~~~", x
 ~~~"""
     )
 
