@@ -10,7 +10,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from allocator import keep_freed_memory
 from checks import check_number, check_whole, describe
+
+keep_freed_memory()
 
 
 def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic=1.6, grid=8):

@@ -17,13 +17,10 @@ flipped. `convolve_1d` is the true convolution of part (a), where it is.
 
 import numpy as np
 
+from allocator import keep_freed_memory
 from checks import check_dout, check_floats, check_whole
 
-# A training step frees all that it took, and the C library's allocator, glibc's, then returns the
-# pages to the system and fetches them anew in the next step: half the time of a ConvNet's step. To
-# free one large block raises the limits from which it does so to 32 and 64 MB (mallopt(3),
-# M_MMAP_THRESHOLD). The block itself is never written to, so it takes no memory.
-np.empty(2**25 - 2**16, np.uint8)
+keep_freed_memory()
 
 
 def convolve_1d(signal, mask):

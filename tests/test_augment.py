@@ -1,5 +1,7 @@
 """Distortions, adversarial examples: references, exact special cases, statistics, bad input."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
@@ -7,6 +9,9 @@ from scipy.ndimage import map_coordinates
 
 from augment import _basis, _interpolate, adversarial, distort
 from fc_net import FullyConnectedNet
+
+if sys.platform.startswith("linux"):
+    import resource
 
 NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
 
@@ -115,6 +120,18 @@ def test_values_stay_in_range_and_x_is_left_alone(digits, rng):
 def test_most_ink_is_kept(digits, rng):
     ink = distort(np.repeat(digits, 50, axis=0), rng).sum() / (50 * digits.sum() / 255)
     assert 0.9 < ink < 1.1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the C library glibc")
+def test_memory_of_a_distortion_is_used_again(rng):
+    X = rng.integers(0, 256, (128, 1, 28, 28), dtype=np.uint8)
+    for _ in range(5):
+        distort(X, rng)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        distort(X, rng)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults / 20 < 500  # pages fetched anew in each; 5,000 where none is kept
 
 
 @pytest.mark.parametrize(
