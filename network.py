@@ -344,17 +344,57 @@ class Network:
             self.params[name][...] = array
 
 
+class Preprocessed:
+    """A network that is shown what a function makes of each image: a model of the image itself.
+
+    Parameters
+    ----------
+    network : Network
+        Trained on images that the function has made.
+    preprocess : callable
+        ``preprocess(X)`` returns what is shown in place of X.
+
+    Attributes
+    ----------
+    network, preprocess
+    """
+
+    def __init__(self, network, preprocess):
+        self.network = network
+        self.preprocess = preprocess
+
+    def loss(self, X):
+        """Scores of a batch.
+
+        Parameters
+        ----------
+        X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
+
+        Returns
+        -------
+        scores : ndarray of float, shape (N, C)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit the function or the network.
+        """
+        return self.network.loss(self.preprocess(X))
+
+    predict = Network.predict
+
+
 class Ensemble:
     """Networks that decide together: a model whose scores are the mean of theirs.
 
     Parameters
     ----------
-    networks : sequence of Network
+    networks : sequence of Network or Preprocessed
         At least one; trained for the same classes and the same kind of X.
 
     Attributes
     ----------
-    networks : list of Network
+    networks : list
 
     Raises
     ------

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform, map_coordinates
 
-from augment import _basis, _interpolate, adversarial, distort
+from augment import _basis, _interpolate, adversarial, deskew, distort
 from fc_net import FullyConnectedNet
 
 if sys.platform.startswith("linux"):
@@ -120,6 +120,100 @@ def test_values_stay_in_range_and_x_is_left_alone(digits, rng):
 def test_most_ink_is_kept(digits, rng):
     ink = distort(np.repeat(digits, 50, axis=0), rng).sum() / (50 * digits.sum() / 255)
     assert 0.9 < ink < 1.1
+
+
+def moments(X):
+    """Means of row and column, standard deviation of each, covariance, of single images' ink."""
+    found = []
+    for image in X.sum(axis=1):
+        rows, columns = np.indices(image.shape)
+        mean = np.average(rows, weights=image), np.average(columns, weights=image)
+        cov = np.cov(rows.ravel(), columns.ravel(), aweights=image.ravel(), bias=True)
+        found.append((*mean, *np.sqrt(np.diag(cov)), cov[0, 1]))
+    return np.array(found).T
+
+
+@pytest.fixture
+def slanted():
+    """Sheared ellipses, smooth, of several widths and places: (8, 2, 40, 36) from 0.0 to 1.0."""
+    rows, columns = np.mgrid[-20:20, -18:18]
+    images = []
+    for i, slant in enumerate(np.linspace(-0.6, 0.6, 8)):
+        y, x = rows - i + 4, columns + i / 2 - 2
+        x = (x - slant * y) / (2.5 + 0.4 * i)
+        images.append(np.exp(-0.5 * (x**2 + (y / 5) ** 2)) * [[[1]], [[0.5]]])
+    return np.array(images)
+
+
+def test_deskew_sets_upright_and_brings_widths_nearer(slanted):
+    row, column, height, _, covariance = moments(slanted)
+    assert np.abs(covariance).max() > 5
+    out = deskew(slanted, width=4.0)
+    new_row, new_column, new_height, new_width, new_covariance = moments(out)
+    np.testing.assert_allclose(new_covariance, 0, atol=0.1)
+    np.testing.assert_allclose([new_row, new_column], [row, column], atol=0.05)
+    np.testing.assert_allclose(new_height, height, rtol=0.02)
+    upright_width = 2.5 + 0.4 * np.arange(8)
+    np.testing.assert_allclose(new_width, np.sqrt(4.0 * upright_width), rtol=0.03)
+
+
+def test_deskew_agrees_with_scipy(slanted):
+    out = deskew(slanted)
+    for image, ours, (row, column, height, width, covariance) in zip(
+        slanted, out, moments(slanted).T, strict=True
+    ):
+        slant = covariance / height**2
+        stretch = np.sqrt(np.sqrt(width**2 - slant * covariance) / 3.6)
+        matrix = np.array([[1, 0], [slant, stretch]])
+        centre = np.array([row, column])
+        expected = [
+            affine_transform(
+                channel, matrix, centre - matrix @ centre, order=1, mode="grid-constant"
+            )
+            for channel in image
+        ]
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("width", "factor"), [(30.0, 1.5), (0.1, 1 / 1.5)])
+def test_deskew_limits_the_stretch(width, factor):
+    X = np.zeros((1, 1, 28, 28))
+    X[:, :, 4:24, 9:19] = 1
+    before, after = moments(X)[3], moments(deskew(X, width=width))[3]
+    assert after[0] == pytest.approx(before[0] * factor, rel=0.03)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
+    X = np.concatenate([slanted, np.zeros_like(slanted[:1])])
+    whole = deskew(X)
+    X = np.rint(255 * X).astype(dtype) if dtype == np.uint8 else X.astype(dtype)
+    before = X.copy()
+    out = deskew(X)
+    assert (out.dtype, out.shape) == (dtype, X.shape)
+    scale = 255 if dtype == np.uint8 else 1
+    np.testing.assert_allclose(out / scale, whole, atol=0.02 if dtype == np.uint8 else 1e-3)
+    assert not out[-1].any()
+    np.testing.assert_array_equal(X, before)
+    assert deskew(X[:0]).shape == (0, 2, 40, 36)
+    # Images do not depend on their neighbours, nor on how many are done at a time.
+    many = deskew(np.concatenate([X] * 120))
+    np.testing.assert_array_equal(many, np.concatenate([out] * 120))
+    one_row = np.full((2, 1, 1, 5), 3, dtype)
+    assert np.isfinite(deskew(one_row)).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "error", "message"),
+    [
+        (np.zeros((2, 784)), {}, TypeError, r"array of float64 \(2, 784\)"),
+        (np.zeros((2, 1, 8, 8), int), {}, TypeError, "array of int64"),
+        (np.zeros((2, 1, 8, 8)), {"width": 0}, ValueError, "width must be a finite number > 0"),
+    ],
+)
+def test_deskew_bad_input(X, options, error, message):
+    with pytest.raises(error, match=f"deskew: .*{message}"):
+        deskew(X, **options)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the C library glibc")

@@ -83,6 +83,21 @@ def test_members_of_a_recipe_are_trained_with_seeds_of_their_own(tiny, data, tmp
     assert np.mean(three.predict(data["X_val"]) == data["y_val"]) > 0.9
 
 
+def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, monkeypatch):
+    def negative(X):
+        return 255 - X
+
+    training = TINY._replace(preprocess=negative)
+    monkeypatch.setitem(RECIPES, "tiny", [training])
+    model, table = run("tiny", data, checkpoints=tmp_path / "a", verbose=False)
+    assert table["validation accuracy"][0] == np.mean(model.predict(data["X_val"]) == data["y_val"])
+    monkeypatch.setitem(RECIPES, "tiny", [TINY])
+    negatives = {**data, "X_train": negative(data["X_train"]), "X_val": negative(data["X_val"])}
+    other, _ = run("tiny", negatives, checkpoints=tmp_path / "b", verbose=False)
+    assert same(model.networks[0].network, other.networks[0])
+    np.testing.assert_array_equal(model.loss(data["X_test"]), other.loss(negative(data["X_test"])))
+
+
 def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
     first, row = run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
     written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
