@@ -1,6 +1,7 @@
 """Convolutional networks: blocks of convolution and pooling, then fully-connected layers."""
 
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -10,14 +11,15 @@ from network import ACTIVATIONS, Layer, Network
 
 
 class ConvNet(Network):
-    """{conv - ReLU - 2x2 max pool} x K - {fc - ReLU} x L - fc - softmax loss.
+    """{{conv - ReLU} x M - 2x2 max pool} x K - {fc - ReLU} x L - fc - softmax loss.
 
     Parameters
     ----------
     input_dim : tuple of int, default (1, 28, 28)
         (C, H, W) of one image.
-    num_filters : sequence of int, default (16, 32)
-        Masks of each of the K >= 1 convolutions.
+    num_filters : sequence, default (16, 32)
+        Masks of the convolution before each of the K >= 1 poolings; where there are several, one
+        after the other, a sequence of their numbers.
     filter_size : int, default 5
         Height and width of every mask, an odd number. The images are padded with zeros so that a
         convolution keeps their size; each pooling halves it, rounding down.
@@ -73,34 +75,38 @@ class ConvNet(Network):
         *,
         dropout=0.0,
     ):
-        num_filters, hidden_dim = list(num_filters), list(hidden_dim)
-        if len(input_dim) != 3 or not num_filters:
+        hidden_dim = list(hidden_dim)
+        blocks = [list(n) if isinstance(n, (list, tuple)) else [n] for n in num_filters]
+        if len(input_dim) != 3 or not blocks or not all(blocks):
             raise ValueError(
-                "ConvNet: expected input_dim (C, H, W) and at least one number in num_filters, "
-                f"got {input_dim} and {num_filters}"
+                "ConvNet: expected input_dim (C, H, W) and num_filters with at least one number "
+                f"before each pooling, got {input_dim} and {num_filters}"
             )
         check_whole("ConvNet", filter_size=filter_size, num_classes=num_classes)
         for name, sizes in {
-            "input_dim": input_dim, "num_filters": num_filters, "hidden_dim": hidden_dim
+            "input_dim": input_dim, "num_filters": chain(*blocks), "hidden_dim": hidden_dim
         }.items():  # fmt: skip
             for size in sizes:
                 check_whole("ConvNet", **{name: size})
         channels, height, width = input_dim
-        if filter_size % 2 == 0 or min(height, width) < 2 ** len(num_filters):
+        if filter_size % 2 == 0 or min(height, width) < 2 ** len(blocks):
             raise ValueError(
                 "ConvNet: expected an odd filter_size and images that can be halved "
-                f"{len(num_filters)} times, got {filter_size} and {height} x {width}"
+                f"{len(blocks)} times, got {filter_size} and {height} x {width}"
             )
         super().__init__(weight_scale, reg, dtype, seed)
         convolve = partial(conv_forward, conv_param={"stride": 1, "pad": filter_size // 2})
         pool_param = {"pool_height": 2, "pool_width": 2, "stride": 2}
         pool = Layer(partial(max_pool_forward, pool_param=pool_param), max_pool_backward)
-        for filters in num_filters:
-            shape = filters, channels, filter_size, filter_size
-            self._add_weighted(convolve, conv_backward, shape, np.prod(shape[1:]), filters)
+        for block in blocks:
+            for filters in block:
+                shape = filters, channels, filter_size, filter_size
+                self._add_weighted(convolve, conv_backward, shape, np.prod(shape[1:]), filters)
+                self.layers += ACTIVATIONS["relu"]
+                channels = filters
             # The ReLU of a maximum is the maximum of the ReLUs, with a quarter of the work.
-            self.layers += [pool, *ACTIVATIONS["relu"]]
-            channels, height, width = filters, height // 2, width // 2
+            self.layers.insert(-1, pool)
+            height, width = height // 2, width // 2
         self._add_fully_connected(
             [channels * height * width, *hidden_dim, num_classes], "relu", dropout
         )

@@ -78,11 +78,12 @@ PLAIN = Training(
 ELASTIC_800 = Training(
     "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 75, **UPRIGHT
 )
-DEEP = Training("deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 85, **UPRIGHT)
+DEEP = Training("deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 75, **UPRIGHT)
 CONV = Training(
     "conv",
-    partial(ConvNet, num_filters=(16, 48, 128), filter_size=3, hidden_dim=(128,), reg=1e-5),
-    36,
+    partial(ConvNet, num_filters=(16, (32, 32), (64, 64)), filter_size=3, reg=1e-5),
+    20,
+    learning_rate=0.08,
     transform=distort,
 )
 
@@ -95,7 +96,7 @@ RECIPES = {
     "elastic-800": [ELASTIC_800],
     "deep": [DEEP] * 2,
     "conv": [CONV],
-    "best": [CONV] * 3,
+    "best": [CONV, CONV, DEEP, DEEP],
 }
 
 

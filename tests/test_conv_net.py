@@ -15,6 +15,7 @@ from solver import Solver
         ((2, 5, 7), [3], 1, [4]),
         ((1, 6, 5), [2, 3], 3, [4]),
         ((3, 4, 4), [2], 5, [3, 2]),
+        ((1, 5, 4), [(2, 3), [2, 2]], 3, [3]),
     ],
 )
 def test_gradients(input_dim, num_filters, filter_size, hidden_dim, rng):
@@ -36,11 +37,23 @@ def test_shapes_and_initial_loss(rng):
         "W1": (4, 1, 3, 3), "b1": (4,), "W2": (6, 4, 3, 3), "b2": (6,),
         "W3": (6 * 7 * 7, 20), "b3": (20,), "W4": (20, 10), "b4": (10,),
     }  # fmt: skip
+    names = [getattr(layer.forward, "func", layer.forward).__name__ for layer in net.layers]
+    block = ["conv_forward", "max_pool_forward", "relu_forward"]
+    assert names == [*block, *block, "fc_forward", "relu_forward", "fc_forward"]
     loss, grads = net.loss(rng.random((5, 1, 28, 28), np.float32), rng.integers(0, 10, 5))
     assert loss == pytest.approx(np.log(10), abs=0.01)
     assert {name: (g.shape, g.dtype) for name, g in grads.items()} == {
         name: (p.shape, np.dtype(np.float32)) for name, p in net.params.items()
     }
+
+
+def test_several_convolutions_before_a_pooling():
+    net = ConvNet(num_filters=[2, (3, 4)], filter_size=3, hidden_dim=[], seed=0)
+    shapes = [net.params[f"W{i}"].shape for i in range(1, 5)]
+    assert shapes == [(2, 1, 3, 3), (3, 2, 3, 3), (4, 3, 3, 3), (4 * 7 * 7, 10)]
+    names = [getattr(layer.forward, "func", layer.forward).__name__ for layer in net.layers]
+    block = ["conv_forward", "max_pool_forward", "relu_forward"]
+    assert names == [*block, "conv_forward", "relu_forward", *block, "fc_forward"]
 
 
 def test_learns_where_a_blob_is():
@@ -65,7 +78,9 @@ def test_seed_fixes_the_weights():
     [
         ({"input_dim": (28, 28)}, r"expected input_dim \(C, H, W\)"),
         ({"input_dim": (1, 0, 28)}, "input_dim must be at least 1, got 0"),
-        ({"num_filters": []}, "at least one number in num_filters"),
+        ({"num_filters": []}, "num_filters with at least one number"),
+        ({"num_filters": [4, ()]}, "num_filters with at least one number"),
+        ({"num_filters": [4, (4, 0)]}, "num_filters must be at least 1, got 0"),
         ({"num_filters": [4, -1]}, "num_filters must be at least 1, got -1"),
         ({"num_filters": [4] * 5}, "halved 5 times, got 5 and 28 x 28"),
         ({"filter_size": 4}, "expected an odd filter_size"),
