@@ -136,7 +136,7 @@ def deskew(X, *, width=3.6):
     Parameters
     ----------
     X : ndarray of uint8 or float, shape (N, C, H, W)
-        Images, background 0; no negative numbers.
+        Images, background 0.
     width : float, default 3.6
         The usual width, as the standard deviation of a digit's columns, in pixels: about the median
         of MNIST's upright digits.
@@ -149,7 +149,7 @@ def deskew(X, *, width=3.6):
     Raises
     ------
     TypeError, ValueError
-        If X is no batch of images, or width is not positive and finite.
+        If X is no batch of images or holds negative numbers, or width is not positive and finite.
 
     Notes
     -----
@@ -166,6 +166,8 @@ def deskew(X, *, width=3.6):
     """
     _check_images("deskew", X)
     check_number("deskew", positive=True, width=width)
+    if X.size and X.min() < 0:
+        raise ValueError(f"deskew: X must not hold negative numbers, got {X.min()}")
     out = np.empty_like(X)
     for i in range(0, len(X), 1000):  # bounds the memory
         out[i : i + 1000] = _deskew(X[i : i + 1000], width)
@@ -174,27 +176,24 @@ def deskew(X, *, width=3.6):
 
 def _deskew(X, width):
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
-    down, across = (np.arange(size, dtype=dtype) - (size - 1) / 2 for size in X.shape[2:])
+    rows, columns = (np.arange(size, dtype=dtype) - (size - 1) / 2 for size in X.shape[2:])
     ink = X.sum(axis=1, dtype=dtype)
-    total = ink.sum(axis=(1, 2))
-    ink /= np.where(total > 0, total, 1)[:, None, None]
-    by_row, by_column = ink.sum(axis=2), ink.sum(axis=1)
-    row, column = by_row @ down, by_column @ across
-    var_rows = by_row @ down**2 - row**2
-    covariance = np.einsum("nij,i,j->n", ink, down, across) - row * column
-    slant = np.divide(covariance, var_rows, out=np.zeros_like(row), where=var_rows > 1e-3)
-    var_columns = by_column @ across**2 - column**2 - slant * covariance
-    stretch = np.sqrt(np.sqrt(np.maximum(var_columns, 0)) / width).clip(2 / 3, 3 / 2)
-    stretch[total <= 0] = 1
+    total = ink.sum(axis=(1, 2), keepdims=True)
+    ink /= np.where(total > 0, total, 1)
 
-    y, x = down - row[:, None], across - column[:, None]
-    columns = (
-        column[:, None, None]
-        + stretch[:, None, None] * x[:, None]
-        + (slant[:, None] * y)[..., None]
-    )
-    rows = np.zeros_like(columns) + down[:, None]
-    out = _interpolate(X, *(places.reshape(len(X), -1) for places in (rows, columns)), dtype)
+    by_row, by_column = ink.sum(axis=2), ink.sum(axis=1)
+    row, column = by_row @ rows, by_column @ columns
+    var_rows, var_columns = by_row @ rows**2 - row**2, by_column @ columns**2 - column**2
+    covariance = np.einsum("nij,i,j->n", ink, rows, columns) - row * column
+    slant = np.divide(covariance, var_rows, out=np.zeros_like(row), where=var_rows > 1e-3)
+    sigma = np.sqrt(np.maximum(var_columns - slant * covariance, 0))
+    k = np.sqrt(sigma / width).clip(2 / 3, 3 / 2)
+
+    y, x = rows - row[:, None], columns - column[:, None]
+    from_columns = (column + k * x.T).T[:, None] + (slant * y.T).T[:, :, None]
+    from_rows = np.zeros_like(from_columns) + rows[:, None]
+    places = (p.reshape(len(X), -1) for p in (from_rows, from_columns))
+    out = _interpolate(X, *places, dtype)
     return np.rint(255 * out).astype(np.uint8) if X.dtype == np.uint8 else out
 
 

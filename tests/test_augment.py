@@ -208,6 +208,7 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     [
         (np.zeros((2, 784)), {}, TypeError, r"array of float64 \(2, 784\)"),
         (np.zeros((2, 1, 8, 8), int), {}, TypeError, "array of int64"),
+        (np.full((2, 1, 8, 8), -0.5), {}, ValueError, "not hold negative numbers, got -0.5"),
         (np.zeros((2, 1, 8, 8)), {"width": 0}, ValueError, "width must be a finite number > 0"),
     ],
 )
