@@ -78,7 +78,7 @@ PLAIN = Training(
 ELASTIC_800 = Training(
     "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 75, **UPRIGHT
 )
-DEEP = Training("deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 75, **UPRIGHT)
+DEEP = Training("deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 90, **UPRIGHT)
 CONV = Training(
     "conv",
     partial(ConvNet, num_filters=(16, (32, 32), (64, 64)), filter_size=3, reg=1e-5),
