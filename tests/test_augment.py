@@ -1,4 +1,4 @@
-"""Distortions, adversarial examples: references, exact special cases, statistics, bad input."""
+"""Changed images: references, exact special cases, statistics, bad input."""
 
 import sys
 

@@ -7,6 +7,12 @@ from conv_net import ConvNet
 from gradient_check import check_layer
 from solver import Solver
 
+BLOCK = ["conv_forward", "max_pool_forward", "relu_forward"]
+
+
+def layer_names(net):
+    return [getattr(layer.forward, "func", layer.forward).__name__ for layer in net.layers]
+
 
 @pytest.mark.parametrize(
     ("input_dim", "num_filters", "filter_size", "hidden_dim"),
@@ -37,9 +43,7 @@ def test_shapes_and_initial_loss(rng):
         "W1": (4, 1, 3, 3), "b1": (4,), "W2": (6, 4, 3, 3), "b2": (6,),
         "W3": (6 * 7 * 7, 20), "b3": (20,), "W4": (20, 10), "b4": (10,),
     }  # fmt: skip
-    names = [getattr(layer.forward, "func", layer.forward).__name__ for layer in net.layers]
-    block = ["conv_forward", "max_pool_forward", "relu_forward"]
-    assert names == [*block, *block, "fc_forward", "relu_forward", "fc_forward"]
+    assert layer_names(net) == [*BLOCK, *BLOCK, "fc_forward", "relu_forward", "fc_forward"]
     loss, grads = net.loss(rng.random((5, 1, 28, 28), np.float32), rng.integers(0, 10, 5))
     assert loss == pytest.approx(np.log(10), abs=0.01)
     assert {name: (g.shape, g.dtype) for name, g in grads.items()} == {
@@ -51,9 +55,7 @@ def test_several_convolutions_before_a_pooling():
     net = ConvNet(num_filters=[2, (3, 4)], filter_size=3, hidden_dim=[], seed=0)
     shapes = [net.params[f"W{i}"].shape for i in range(1, 5)]
     assert shapes == [(2, 1, 3, 3), (3, 2, 3, 3), (4, 3, 3, 3), (4 * 7 * 7, 10)]
-    names = [getattr(layer.forward, "func", layer.forward).__name__ for layer in net.layers]
-    block = ["conv_forward", "max_pool_forward", "relu_forward"]
-    assert names == [*block, "conv_forward", "relu_forward", *block, "fc_forward"]
+    assert layer_names(net) == [*BLOCK, "conv_forward", "relu_forward", *BLOCK, "fc_forward"]
 
 
 def test_learns_where_a_blob_is():

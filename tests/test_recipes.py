@@ -58,6 +58,8 @@ def same(net, other):
 def test_every_network_of_a_recipe_learns(training, data):
     net, X = training.network(seed=0), data["X_train"][: training.batch_size]
     rng = np.random.default_rng(0)
+    if training.preprocess:
+        X = training.preprocess(X)
     if training.transform:
         X = training.transform(X, rng)
     if training.adversarial:
