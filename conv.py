@@ -1,55 +1,35 @@
-"""Convolution and max pooling of images, each pair of functions written twice.
+"""Convolution and max pooling of images: pairs of functions, each written twice.
 
 ``*_naive`` are the assignment's formulas as literally as Python allows: one loop turn computes one
-number of the output. They are for reading, and the tests hold the fast ones against them. The
-others take the same arguments, give the same answers to rounding, and are the ones to train with.
+number of the output. They are for reading, and the tests hold the fast ones against them. The fast
+ones take the same arguments, give the same answers to rounding, and are the ones to train with.
+Forward and backward, caches, dtypes and errors are as in `layers`.
 
-Shapes: N examples, C channels, images of H x W; F masks (filters) of HH x WW, each with C channels;
-outputs of OH x OW. An array of images is (N, C, H, W). The fast functions lay theirs out in memory
-as (H, C, W, N) and return the transposed view of it. So the same neighbour of a pixel in all the
-images of a batch is one run of numbers, and all that a window sees on its way along a row of the
-images lies together. Where their input has that layout already, as between two layers of a network,
-nothing is rearranged. Any layout gives the same answers.
+Shapes: N images x (N, C, H, W) with C channels; F masks (filters) w (F, C, HH, WW) with one bias
+each, b (F,); outputs (N, F, OH, OW) of a convolution, (N, C, OH, OW) of a pooling::
 
-What the assignment calls convolution in two dimensions is cross-correlation: the mask is not
-flipped. `convolve_1d` is the true convolution of part (a), where it is.
+    conv_param  {'stride': s, 'pad': p}, by default 1 and 0: p rows and columns of zeros are put
+                on each side of the image, and the mask moves s pixels at a time
+    pool_param  {'pool_height': HH, 'pool_width': WW, 'stride': s}
+
+    OH = floor(1 + (H + 2p - HH) / s)        OW = floor(1 + (W + 2p - WW) / s)
+
+Pixels beyond the last whole window are left out. What the assignment calls convolution in two
+dimensions is cross-correlation: the mask is not flipped. `convolve_1d` is the true convolution of
+part (a), where it is.
 """
 
 import numpy as np
 
-from allocator import keep_freed_memory
-from checks import check_dout, check_floats, check_whole
-
-keep_freed_memory()
+from support.checks import check_dout, check_floats, check_integer
 
 
 def convolve_1d(signal, mask):
-    """Convolution of a signal with a mask, as literally as Python allows.
+    """Convolution of a signal I (T,) with a mask G (K,), wherever they overlap: (T + K - 1,).
 
-    Parameters
-    ----------
-    signal : ndarray of float, shape (T,)
-        I. It counts as 0 outside.
-    mask : ndarray of float, shape (K,)
-        G.
-
-    Returns
-    -------
-    out : ndarray of float, shape (T + K - 1,)
-        I * G wherever the two overlap, as `numpy.convolve` returns it.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not an array of floats.
-    ValueError
-        If one is not one-dimensional or is empty.
-
-    Notes
-    -----
     ::
 
-        (I * G)[t] = sum over k of I[t - k] G[k]
+        (I * G)[t] = sum over k of I[t - k] G[k],        I = 0 outside
 
     While k runs forwards through the mask, t - k runs backwards through the signal: this is the sum
     over a window of the signal times the *flipped* mask, which is what the code does.
@@ -57,17 +37,10 @@ def convolve_1d(signal, mask):
     Here k counts from 0. For a mask of 2r + 1 numbers that is centred, k from -r to r, the response
     at t is ``out[t + r]``, so that ``out[r : r + T]`` lines up with the signal.
 
-    Examples
-    --------
     >>> convolve_1d(np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.0, -1.0]))
     array([ 1.,  1.,  2.,  4., -8.])
     """
-    check_floats("convolve_1d", signal=signal, mask=mask)
-    if signal.ndim != 1 or mask.ndim != 1 or 0 in (len(signal), len(mask)):
-        raise ValueError(
-            f"convolve_1d: signal and mask must be one-dimensional and not empty, "
-            f"got {signal.shape} and {mask.shape}"
-        )
+    _check_convolve_1d(signal, mask)
     size = len(mask)
     padded = np.pad(signal, size - 1)
     flipped = mask[::-1]
@@ -77,154 +50,35 @@ def convolve_1d(signal, mask):
     return out
 
 
-def _check_param(function, name, param, defaults, smallest):
-    """The values of a dict of whole numbers, in the order of `defaults`; None is no default."""
-    if not isinstance(param, dict):
-        raise TypeError(f"{function}: {name} must be a dict, got {type(param).__name__}")
-    unknown = [key for key in param if key not in defaults]
-    missing = [key for key, value in defaults.items() if value is None and key not in param]
-    if unknown or missing:
-        raise ValueError(
-            f"{function}: {name} must have the keys {list(defaults)}, got {list(param)}"
-        )
-    values = []
-    for key, default in defaults.items():
-        value = param.get(key, default)
-        check_whole(function, smallest.get(key, 1), **{f"{name}['{key}']": value})
-        values.append(int(value))
-    return values
-
-
-def _out_size(function, image, window, stride, what):
-    """How many windows of `window` pixels fit into `image` pixels, `stride` apart, by axis."""
-    if window[0] > image[0] or window[1] > image[1]:
-        raise ValueError(
-            f"{function}: {what} of {window[0]} x {window[1]} is larger than "
-            f"the image of {image[0]} x {image[1]} (padding included)"
-        )
-    return tuple(1 + (i - k) // stride for i, k in zip(image, window, strict=True))
-
-
-def _check_conv(function, x, w, b, conv_param):
-    """Stride, padding and the size of the output."""
-    check_floats(function, x=x, w=w, b=b)
-    if x.ndim != 4 or w.ndim != 4 or 0 in w.shape:
-        raise ValueError(
-            f"{function}: expected x of shape (N, C, H, W) and w of shape (F, C, HH, WW), "
-            f"none of w's sizes 0, got x {x.shape} and w {w.shape}"
-        )
-    if x.shape[1] != w.shape[1]:
-        raise ValueError(
-            f"{function}: x has {x.shape[1]} channels but w expects {w.shape[1]} (w.shape[1])"
-        )
-    if b.shape != w.shape[:1]:
-        raise ValueError(
-            f"{function}: b must have shape {w.shape[:1]}, one bias a mask of w, got {b.shape}"
-        )
-    stride, pad = _check_param(
-        function, "conv_param", conv_param, {"stride": 1, "pad": 0}, {"pad": 0}
-    )
-    image = x.shape[2] + 2 * pad, x.shape[3] + 2 * pad
-    return stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
-
-
-def _check_pool(function, x, pool_param):
-    """Height, width and stride of the window, and the size of the output."""
-    check_floats(function, x=x)
-    if x.ndim != 4:
-        raise ValueError(f"{function}: expected x of shape (N, C, H, W), got {x.shape}")
-    keys = dict.fromkeys(("pool_height", "pool_width", "stride"))
-    height, width, stride = _check_param(function, "pool_param", pool_param, keys, {})
-    size = _out_size(function, x.shape[2:], (height, width), stride, "the window")
-    return height, width, stride, size
-
-
 def conv_forward_naive(x, w, b, conv_param):
-    """Convolution layer, one output at a time.
+    """The response of each image I (padded, with channels c) to each mask G::
 
-    Parameters
-    ----------
-    x : ndarray of float, shape (N, C, H, W)
-        Images.
-    w : ndarray of float, shape (F, C, HH, WW)
-        Masks.
-    b : ndarray of float, shape (F,)
-        Biases.
-    conv_param : dict
-        ``'stride'``, pixels from one position of the mask to the next, default 1, and ``'pad'``,
-        rows and columns of zeros put on each side of the image, default 0.
-
-    Returns
-    -------
-    out : ndarray of float, shape (N, F, OH, OW)
-        OH = floor(1 + (H + 2 pad - HH) / stride), and OW likewise.
-    cache : tuple
-        For `conv_backward_naive`.
-
-    Raises
-    ------
-    TypeError
-        If an array is not one of floats, or a number of conv_param not a whole one.
-    ValueError
-        If shapes do not fit together, the mask is larger than the padded image, or conv_param has
-        unknown keys or a value out of range.
-
-    Notes
-    -----
-    For one image I (padded), one mask G with channels c, and stride s, the response is::
-
-        R[i, j] = b + sum over c, p, q of I_c[s i + p, s j + q] G_c[p, q]
+    R[i, j] = b + sum over c, p, q of I_c[s i + p, s j + q] G_c[p, q]
     """
-    stride, pad, (out_h, out_w) = _check_conv("conv_forward_naive", x, w, b, conv_param)
+    stride, pad, out_size = _check_conv("conv_forward_naive", x, w, b, conv_param)
     mask_h, mask_w = w.shape[2:]
     image = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    out = np.zeros((len(x), len(w), out_h, out_w), np.result_type(x, w, b))
+    out = np.zeros((len(x), len(w), *out_size), np.result_type(x, w, b))
     for n, f, i, j in np.ndindex(out.shape):
         top, left = stride * i, stride * j
         patch = image[n, :, top : top + mask_h, left : left + mask_w]
         out[n, f, i, j] = np.sum(patch * w[f]) + b[f]
-    return out, (image, w, stride, pad)
+    return out, (image, w, stride, pad, out.shape)
 
 
 def conv_backward_naive(dout, cache, *, need_dx=True):
-    """Gradients of `conv_forward_naive`, one output at a time.
-
-    Parameters
-    ----------
-    dout : ndarray of float, shape (N, F, OH, OW)
-        dL/dout.
-    cache : tuple
-        From `conv_forward_naive`.
-    need_dx : bool, default True
-        False leaves dx out, and it is None.
-
-    Returns
-    -------
-    dx : ndarray of float, shape (N, C, H, W), or None
-    dw : ndarray of float, shape (F, C, HH, WW)
-    db : ndarray of float, shape (F,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If dout is not an array of floats of out's shape.
-
-    Notes
-    -----
-    R[i, j] is a sum of products I_c[s i + x, s j + y] G_c[x, y], so by the chain rule::
+    """Gradients dx, dw, db. R is a sum of products, so by the chain rule, with G = 0 outside::
 
         dL/dG_c[x, y] = sum over i, j of dL/dR[i, j] I_c[s i + x, s j + y]
         dL/dI_c[x, y] = sum over i, j of dL/dR[i, j] G_c[x - s i, y - s j]
 
-    where G counts as 0 outside, and the first is summed over the images, the second over the masks.
-    The loop goes through R: each of its elements hands dL/dR times the patch to the mask, and dL/dR
-    times the mask to the patch.
+    The first is summed over the images, the second over the masks. The loop goes through R: each of
+    its elements gives dL/dR times the patch to the mask, and dL/dR times the mask to the patch.
     """
-    image, w, stride, pad = cache
+    image, w, stride, pad, out_shape = cache
+    check_dout("conv_backward_naive", dout, out_shape)
     mask_h, mask_w = w.shape[2:]
     height, width = image.shape[2:]
-    out_size = (1 + (height - mask_h) // stride, 1 + (width - mask_w) // stride)
-    check_dout("conv_backward_naive", dout, (len(image), len(w), *out_size))
     dimage, dw, db = np.zeros_like(image), np.zeros_like(w), np.zeros_like(w[:, 0, 0, 0])
     for n, f, i, j in np.ndindex(dout.shape):
         top, left = stride * i, stride * j
@@ -237,74 +91,26 @@ def conv_backward_naive(dout, cache, *, need_dx=True):
 
 
 def max_pool_forward_naive(x, pool_param):
-    """Max pooling, one output at a time.
+    """The largest pixel of each window of each channel I::
 
-    Parameters
-    ----------
-    x : ndarray of float, shape (N, C, H, W)
-        Images.
-    pool_param : dict
-        ``'pool_height'`` and ``'pool_width'`` of the window, and ``'stride'``, pixels from one
-        window to the next. Windows overlap where the stride is the smaller, and pixels beyond the
-        last whole window are left out.
-
-    Returns
-    -------
-    out : ndarray of float, shape (N, C, OH, OW)
-        OH = floor(1 + (H - pool_height) / stride), and OW likewise.
-    cache : tuple
-        For `max_pool_backward_naive`.
-
-    Raises
-    ------
-    TypeError
-        If x is not an array of floats, or a number of pool_param not a whole one.
-    ValueError
-        If the window is larger than the image, or pool_param lacks a key, has unknown ones or a
-        value below 1.
-
-    Notes
-    -----
-    ::
-
-        R[i, j] = max over p, q of I[s i + p, s j + q],  0 <= p < pool_height, 0 <= q < pool_width
+    R[i, j] = max over p, q of I[s i + p, s j + q],  0 <= p < pool_height, 0 <= q < pool_width
     """
-    height, width, stride, size = _check_pool("max_pool_forward_naive", x, pool_param)
-    out = np.zeros((*x.shape[:2], *size), x.dtype)
+    height, width, stride, out_size = _check_pool("max_pool_forward_naive", x, pool_param)
+    out = np.zeros((*x.shape[:2], *out_size), x.dtype)
     for n, c, i, j in np.ndindex(out.shape):
         top, left = stride * i, stride * j
         out[n, c, i, j] = np.max(x[n, c, top : top + height, left : left + width])
-    return out, (x, height, width, stride, size)
+    return out, (x, height, width, stride, out.shape)
 
 
 def max_pool_backward_naive(dout, cache):
-    """Gradient of `max_pool_forward_naive`, one output at a time.
+    """All of dL/dR[i, j] goes to the pixel that was the maximum, none to the rest of the window.
 
-    Parameters
-    ----------
-    dout : ndarray of float, shape (N, C, OH, OW)
-        dL/dout.
-    cache : tuple
-        From `max_pool_forward_naive`.
-
-    Returns
-    -------
-    dx : ndarray of float, shape (N, C, H, W)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If dout is not an array of floats of out's shape.
-
-    Notes
-    -----
-    All of dL/dR[i, j] goes to the pixel that was the maximum, and none to the others of the window.
     On a tie it goes to the first of the largest in row-major order (top row first, then from the
-    left), here and in `max_pool_backward`. A pixel that wins several overlapping windows gets the
-    sum.
+    left). A pixel that is the maximum of several overlapping windows gets the sum.
     """
-    x, height, width, stride, size = cache
-    check_dout("max_pool_backward_naive", dout, (*x.shape[:2], *size))
+    x, height, width, stride, out_shape = cache
+    check_dout("max_pool_backward_naive", dout, out_shape)
     dx = np.zeros_like(x)
     for n, c, i, j in np.ndindex(dout.shape):
         top, left = stride * i, stride * j
@@ -314,135 +120,54 @@ def max_pool_backward_naive(dout, cache):
     return dx
 
 
-def _as_rows(x, pad=0):
-    """Images as (H + 2 pad, C, W + 2 pad, N), contiguous; not a copy where they are that already.
-
-    The images are a batch x of shape (N, C, H, W) in any memory layout.
-    """
-    n, channels, height, width = x.shape
-    turned = x.transpose(2, 1, 3, 0)
-    if pad == 0 and turned.flags.c_contiguous:
-        return turned
-    if x.strides[0] > x.itemsize:
-        # Turning reads one number from each image in turn. Where images lie a multiple of 4096
-        # bytes apart these share a few lines of the cache and push each other out, which takes up
-        # to 4 times as long; so they are first copied to a distance that is none.
-        apart = np.empty((n, channels * height * width + 16), x.dtype)[:, :-16].reshape(x.shape)
-        apart[...] = x
-        turned = apart.transpose(2, 1, 3, 0)
-    new = np.zeros if pad else np.empty
-    rows = new((height + 2 * pad, channels, width + 2 * pad, n), x.dtype)
-    rows[pad : pad + height, :, pad : pad + width] = turned
-    return rows
-
-
-def _steps(start, count, stride):
-    """Slice of `count` indices, `stride` apart."""
-    return slice(start, start + stride * (count - 1) + 1, stride)
-
-
-def _patches(spread, i, mask_h, stride):
-    """Matrix with a column for each patch that the mask sees on its way along output row i: a view.
-
-    It is (HH * C * WW, OW * N), taken from `conv_forward`'s spread-out images (H, C, WW, OW, N).
-    """
-    rows = spread[stride * i : stride * i + mask_h]
-    return rows.reshape(np.prod(rows.shape[:3]), -1)
+# ------------------------------------------------------------------ the fast ones
+#
+# They lay out images in memory as (H, C, W, N) and return the transposed view of it, (N, C, H, W).
+# So the same pixel of all images of a batch is one run of numbers, and all that a window sees on
+# its way along a row of the images lies together. Where an input has that layout already, as
+# between two layers of a network, nothing is rearranged. Any layout gives the same answers.
 
 
 def conv_forward(x, w, b, conv_param):
-    """Convolution layer: `conv_forward_naive` as one matrix product for each row of outputs.
+    """`conv_forward_naive` as one matrix product a row of outputs (im2col, a row at a time).
 
-    Parameters
-    ----------
-    x : ndarray of float, shape (N, C, H, W)
-        Images, fastest as this module's functions return them: as (H, C, W, N) in memory.
-    w : ndarray of float, shape (F, C, HH, WW)
-        Masks.
-    b : ndarray of float, shape (F,)
-        Biases.
-    conv_param : dict
-        ``'stride'``, default 1, and ``'pad'``, default 0.
-
-    Returns
-    -------
-    out : ndarray of float, shape (N, F, OH, OW)
-        A view of (OH, F, OW, N) in memory. OH = floor(1 + (H + 2 pad - HH) / stride), and OW
-        likewise.
-    cache : tuple
-        For `conv_backward`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `conv_forward_naive` does.
-
-    Notes
-    -----
-    The images I are spread out along their rows: S[h, c, q, j] = I_c[h, s j + q] for each of the WW
-    columns q of the mask, with N numbers each. The HH rows of S from s i on then lie in memory as
-    one matrix P_i of HH * C * WW rows, whose OW * N columns are all the patches that belong to row
-    i of the outputs. With the masks as rows of as many numbers, W::
+    The images I are spread out along their rows, S[h, c, q, j] = I_c[h, s j + q] for each column q
+    of the mask, with N numbers each. The HH rows of S from s i on then lie in memory as one matrix
+    P_i, whose OW * N columns are all the patches of row i of the outputs. With one mask in each row
+    of W::
 
         R_i (F, OW * N) = W (F, HH * C * WW) P_i (HH * C * WW, OW * N) + b
 
-    S is only WW / s times as large as the images, because the matrices P_i share their rows;
-    patches written out one by one would take HH / s times as much again.
+    S is only WW / s times as large as the images, because the matrices P_i share their rows; im2col
+    of the whole image takes HH / s times as much again.
     """
     stride, pad, (out_h, out_w) = _check_conv("conv_forward", x, w, b, conv_param)
     filters, channels, mask_h, mask_w = w.shape
     image = _as_rows(x, pad)
     spread = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
     for q in range(mask_w):
-        spread[:, :, q] = image[:, :, _steps(q, out_w, stride)]
+        spread[:, :, q] = image[:, :, _every(stride, q, out_w)]
     masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
     out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
     for i in range(out_h):
         response = out[i].reshape(filters, -1)  # a view
         np.matmul(masks, _patches(spread, i, mask_h, stride), out=response)
         response += b[:, None]
-    return out.transpose(3, 1, 0, 2), (spread, image.shape, w, stride, pad)
+    return _as_images(out), (spread, image.shape, w, stride, pad)
 
 
 def conv_backward(dout, cache, *, need_dx=True):
-    """Gradients of `conv_forward`.
+    """The formulas of `conv_backward_naive` as products of the matrices of `conv_forward`::
 
-    Parameters
-    ----------
-    dout : ndarray of float, shape (N, F, OH, OW)
-        dL/dout, fastest as (OH, F, OW, N) in memory, as out is.
-    cache : tuple
-        From `conv_forward`.
-    need_dx : bool, default True
-        False saves the work for dx, and dx is None: a network's first layer has nothing below it
-        that would use dx.
-
-    Returns
-    -------
-    dx : ndarray of float, shape (N, C, H, W), or None
-        A view of an array with the batch innermost in memory.
-    dw : ndarray of float, shape (F, C, HH, WW)
-    db : ndarray of float, shape (F,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If dout is not an array of floats of out's shape.
-
-    Notes
-    -----
-    The formulas of `conv_backward_naive` as matrix products, with the matrices of `conv_forward`::
-
-        dL/dW^T = sum over i of P_i dL/dR_i^T        dL/db = sum of dL/dR over all but the masks
+        dL/dW^T = sum over i of P_i dL/dR_i^T        db = sum of dL/dR over all but the masks
 
     Row h of S is part of P_i for each row i of outputs whose mask lies on it, with row h - s i of
-    the mask, and these i follow on each other. So dL/dS[h] is one product too: the rows dL/dR_i as
-    one matrix, times the masks' rows h - s i, side by side in the same order (the last first, which
-    flips the mask)::
+    the mask. These i are consecutive, so dL/dS[h] is one product too: the masks' rows h - s i side
+    by side, times the rows dL/dR_i as one matrix (i rises, so h - s i falls: the mask is flipped)::
 
         dL/dS[h] (C * WW, OW * N) = (..., W[h - s i]^T, ...) (..., dL/dR_i, ...)
 
-    and each number of it is added back to the pixel that it was copied from.
+    Each number of dL/dS is added to the gradient of the pixel that it was copied from.
     """
     spread, image_shape, w, stride, pad = cache
     filters, channels, mask_h, mask_w = w.shape
@@ -462,14 +187,14 @@ def conv_backward(dout, cache, *, need_dx=True):
 
     dimage = np.zeros(image_shape, dtype)
     # Rows first, first + stride, ... of the masks can lie on the image rows h with h % stride the
-    # same. Their transposes stand side by side in turned[first], the last of them first.
-    turned = [
+    # same. Their transposes stand side by side in flipped[first], the last of them first.
+    flipped = [
         w[:, :, first::stride][:, :, ::-1].transpose(1, 3, 2, 0).reshape(channels * mask_w, -1)
         for first in range(stride)
     ]
     for h in range(pad, len(dimage) - pad):
         last, first = divmod(h, stride)
-        masks = turned[first]
+        masks = flipped[first]
         lowest = last + 1 - masks.shape[1] // filters
         start, stop = max(lowest, 0), min(last + 1, out_h)
         if start < stop:
@@ -477,38 +202,13 @@ def conv_backward(dout, cache, *, need_dx=True):
             dspread = masks @ dout[start:stop].reshape(masks.shape[1], -1)
             dspread = dspread.reshape(channels, mask_w, out_w, n)
             for q in range(mask_w):
-                dimage[h, :, _steps(q, out_w, stride)] += dspread[:, q]
+                dimage[h, :, _every(stride, q, out_w)] += dspread[:, q]
     height, width = image_shape[0], image_shape[2]
-    dx = dimage[pad : height - pad, :, pad : width - pad].transpose(3, 1, 0, 2)
-    return dx, dw, db
+    return _as_images(dimage[pad : height - pad, :, pad : width - pad]), dw, db
 
 
 def max_pool_forward(x, pool_param):
-    """Max pooling: `max_pool_forward_naive`, all windows at once.
-
-    Parameters
-    ----------
-    x : ndarray of float, shape (N, C, H, W)
-        Images, fastest as this module's functions return them: as (H, C, W, N) in memory.
-    pool_param : dict
-        ``'pool_height'``, ``'pool_width'`` and ``'stride'``.
-
-    Returns
-    -------
-    out : ndarray of float, shape (N, C, OH, OW)
-        A view of (OH, C, OW, N) in memory. OH = floor(1 + (H - pool_height) / stride), and OW
-        likewise.
-    cache : tuple
-        For `max_pool_backward`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `max_pool_forward_naive` does.
-
-    Notes
-    -----
-    The maximum of a window is that of the maxima of its rows::
+    """`max_pool_forward_naive`, all windows at once: the maxima M of rows, then R of the M::
 
         M[h, j] = max over q of I[h, s j + q]        R[i, j] = max over p of M[s i + p, j]
 
@@ -516,39 +216,20 @@ def max_pool_forward(x, pool_param):
     """
     height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
     image = _as_rows(x)
-    columns = [_steps(q, out_w, stride) for q in range(width)]
+    columns = [_every(stride, q, out_w) for q in range(width)]
     maxima = _maximum([image[:, :, column] for column in columns])
-    out = _maximum([maxima[_steps(p, out_h, stride)] for p in range(height)])
-    return out.transpose(3, 1, 0, 2), (image, maxima, out, columns, height, stride)
+    out = _maximum([maxima[_every(stride, p, out_h)] for p in range(height)])
+    return _as_images(out), (image, maxima, out, columns, height, stride)
 
 
 def max_pool_backward(dout, cache):
-    """Gradient of `max_pool_forward`.
+    """As `max_pool_backward_naive`, in the two steps of `max_pool_forward`.
 
-    Parameters
-    ----------
-    dout : ndarray of float, shape (N, C, OH, OW)
-        dL/dout, fastest as (OH, C, OW, N) in memory, as out is.
-    cache : tuple
-        From `max_pool_forward`.
-
-    Returns
-    -------
-    dx : ndarray of float, shape (N, C, H, W)
-        A view of (H, C, W, N) in memory.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If dout is not an array of floats of out's shape.
-
-    Notes
-    -----
-    As `max_pool_backward_naive`: the gradient of a window goes to the first of its rows whose
-    maximum is the window's, and from there to the first pixel of the row that has this value.
+    The gradient of a window goes to the first of its rows whose maximum M is the window's, and from
+    there to the first pixel of the row that has this value.
     """
     image, maxima, out, columns, height, stride = cache
-    check_dout("max_pool_backward", dout, out.transpose(3, 1, 0, 2).shape)
+    check_dout("max_pool_backward", dout, _as_images(out).shape)
     dout = _as_rows(dout)
     dmaxima = np.zeros(maxima.shape, dout.dtype)
     dimage = np.zeros(image.shape, dout.dtype)
@@ -565,7 +246,7 @@ def max_pool_backward(dout, cache):
             [image[h, :, column] for column in columns],
             [dimage[h, :, column] for column in columns],
         )
-    return dimage.transpose(3, 1, 0, 2)
+    return _as_images(dimage)
 
 
 def _maximum(arrays):
@@ -584,3 +265,104 @@ def _maximum_backward(dout, out, arrays, darrays):
         darray += share
         dout = dout - share  # what has been given away is 0 for the arrays that follow
     darrays[-1] += dout
+
+
+def _as_images(rows):
+    """(H, C, W, N) as (N, C, H, W): a view."""
+    return rows.transpose(3, 1, 0, 2)
+
+
+def _as_rows(x, pad=0):
+    """(N, C, H, W) as (H + 2 pad, C, W + 2 pad, N), contiguous; a view where that is possible."""
+    n, channels, height, width = x.shape
+    rows = x.transpose(2, 1, 3, 0)
+    if pad == 0 and rows.flags.c_contiguous:
+        return rows
+    new = np.zeros if pad else np.empty
+    padded = new((height + 2 * pad, channels, width + 2 * pad, n), x.dtype)
+    padded[pad : pad + height, :, pad : pad + width] = rows
+    return padded
+
+
+def _every(stride, start, count):
+    """The slice of `count` indices from `start` on, `stride` apart."""
+    return slice(start, start + stride * (count - 1) + 1, stride)
+
+
+def _patches(spread, i, mask_h, stride):
+    """P_i of `conv_forward`, (HH * C * WW, OW * N): a view of the spread-out images."""
+    rows = spread[stride * i : stride * i + mask_h]
+    return rows.reshape(np.prod(rows.shape[:3]), -1)
+
+
+# ------------------------------------------------------------------ checks
+
+
+def _check_convolve_1d(signal, mask):
+    check_floats("convolve_1d", signal=signal, mask=mask)
+    if signal.ndim != 1 or mask.ndim != 1 or 0 in (len(signal), len(mask)):
+        raise ValueError(
+            f"convolve_1d: signal and mask must be one-dimensional and not empty, "
+            f"got {signal.shape} and {mask.shape}"
+        )
+
+
+def _check_conv(function, x, w, b, conv_param):
+    """Stride, padding and the size of the output."""
+    check_floats(function, x=x, w=w, b=b)
+    if x.ndim != 4 or w.ndim != 4 or 0 in w.shape:
+        raise ValueError(
+            f"{function}: expected x of shape (N, C, H, W) and w of shape (F, C, HH, WW), "
+            f"none of w's sizes 0, got x {x.shape} and w {w.shape}"
+        )
+    if x.shape[1] != w.shape[1]:
+        raise ValueError(
+            f"{function}: x has {x.shape[1]} channels but w expects {w.shape[1]} (w.shape[1])"
+        )
+    if b.shape != w.shape[:1]:
+        raise ValueError(
+            f"{function}: b must have shape {w.shape[:1]}, one bias a mask of w, got {b.shape}"
+        )
+    defaults = {"stride": 1, "pad": 0}
+    stride, pad = _check_param(function, "conv_param", conv_param, defaults, {"pad": 0})
+    image = x.shape[2] + 2 * pad, x.shape[3] + 2 * pad
+    return stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
+
+
+def _check_pool(function, x, pool_param):
+    """Height, width and stride of the window, and the size of the output."""
+    check_floats(function, x=x)
+    if x.ndim != 4:
+        raise ValueError(f"{function}: expected x of shape (N, C, H, W), got {x.shape}")
+    keys = dict.fromkeys(("pool_height", "pool_width", "stride"))
+    height, width, stride = _check_param(function, "pool_param", pool_param, keys, {})
+    size = _out_size(function, x.shape[2:], (height, width), stride, "the window")
+    return height, width, stride, size
+
+
+def _check_param(function, name, param, defaults, smallest):
+    """The values of a dict of integers, in the order of `defaults`; None is no default."""
+    if not isinstance(param, dict):
+        raise TypeError(f"{function}: {name} must be a dict, got {type(param).__name__}")
+    unknown = [key for key in param if key not in defaults]
+    missing = [key for key, value in defaults.items() if value is None and key not in param]
+    if unknown or missing:
+        raise ValueError(
+            f"{function}: {name} must have the keys {list(defaults)}, got {list(param)}"
+        )
+    values = []
+    for key, default in defaults.items():
+        value = param.get(key, default)
+        check_integer(function, smallest.get(key, 1), **{f"{name}['{key}']": value})
+        values.append(int(value))
+    return values
+
+
+def _out_size(function, image, window, stride, what):
+    """How many windows of `window` pixels fit into `image` pixels, `stride` apart, by axis."""
+    if window[0] > image[0] or window[1] > image[1]:
+        raise ValueError(
+            f"{function}: {what} of {window[0]} x {window[1]} is larger than "
+            f"the image of {image[0]} x {image[1]} (padding included)"
+        )
+    return tuple(1 + (i - k) // stride for i, k in zip(image, window, strict=True))

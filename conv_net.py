@@ -1,27 +1,34 @@
 """Convolutional networks: blocks of convolution and pooling, then fully-connected layers."""
 
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 
-from checks import check_whole
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
-from network import ACTIVATIONS, Layer, Network
+from fc_net import ACTIVATIONS, Layer, Network
+from support.checks import check_integer, check_number
+
+# Halves height and width, rounding down.
+POOL_PARAM = {"pool_height": 2, "pool_width": 2, "stride": 2}
+POOL = Layer(partial(max_pool_forward, pool_param=POOL_PARAM), max_pool_backward)
 
 
 class ConvNet(Network):
-    """{{conv - ReLU} x M - 2x2 max pool} x K - {fc - ReLU} x L - fc - softmax loss.
+    """{{conv - ReLU} x (M - 1) - conv - pool - ReLU} x K - {fc - ReLU - dropout} x L - fc.
+
+    Pooling takes the maximum of 2 x 2 pixels. ReLU commutes with a maximum, so it runs after the
+    pooling, on a quarter of the numbers.
 
     Parameters
     ----------
     input_dim : tuple of int, default (1, 28, 28)
         (C, H, W) of one image.
     num_filters : sequence, default (16, 32)
-        Masks of the convolution before each of the K >= 1 poolings; where there are several, one
-        after the other, a sequence of their numbers.
+        Filters of the convolution before each of the K >= 1 poolings; where there are several
+        convolutions, M of them one after the other, a sequence of their numbers of filters.
     filter_size : int, default 5
-        Height and width of every mask, an odd number. The images are padded with zeros so that a
+        Height and width of every filter, an odd number. The images are padded with zeros so that a
         convolution keeps their size; each pooling halves it, rounding down.
     hidden_dim : sequence of int, default (128,)
         Units of each of the L >= 0 fully-connected hidden layers.
@@ -29,7 +36,7 @@ class ConvNet(Network):
     weight_scale : float or {'he', 'lecun'}, default 'he'
         As in `FullyConnectedNet`; a unit of a convolution has C * filter_size**2 inputs.
     reg : float, default 0.0
-        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights and masks, not
+        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights and filters, not
         the biases.
     dtype : dtype, default numpy.float32
         float32 or float64; the latter for gradient checks.
@@ -48,9 +55,9 @@ class ConvNet(Network):
 
     Raises
     ------
-    ValueError
-        If a size is not a positive whole number, the mask's size is even, the images are too small
-        for K poolings, a scale or reg is negative or not finite, or a name is unknown.
+    TypeError, ValueError
+        If a size is not a positive integer, filter_size is even, the images are too small for K
+        poolings, a scale or reg is negative or not finite, or a name is unknown.
 
     Examples
     --------
@@ -75,38 +82,49 @@ class ConvNet(Network):
         *,
         dropout=0.0,
     ):
-        hidden_dim = list(hidden_dim)
         blocks = [list(n) if isinstance(n, (list, tuple)) else [n] for n in num_filters]
-        if len(input_dim) != 3 or not blocks or not all(blocks):
-            raise ValueError(
-                "ConvNet: expected input_dim (C, H, W) and num_filters with at least one number "
-                f"before each pooling, got {input_dim} and {num_filters}"
-            )
-        check_whole("ConvNet", filter_size=filter_size, num_classes=num_classes)
-        for name, sizes in {
-            "input_dim": input_dim, "num_filters": chain(*blocks), "hidden_dim": hidden_dim
-        }.items():  # fmt: skip
-            for size in sizes:
-                check_whole("ConvNet", **{name: size})
-        channels, height, width = input_dim
-        if filter_size % 2 == 0 or min(height, width) < 2 ** len(blocks):
-            raise ValueError(
-                "ConvNet: expected an odd filter_size and images that can be halved "
-                f"{len(blocks)} times, got {filter_size} and {height} x {width}"
-            )
+        hidden_dim = list(hidden_dim)
+        _check(input_dim, num_filters, blocks, filter_size, hidden_dim, num_classes)
+        check_number("ConvNet", below=1.0, dropout=dropout)
+
         super().__init__(weight_scale, reg, dtype, seed)
-        convolve = partial(conv_forward, conv_param={"stride": 1, "pad": filter_size // 2})
-        pool_param = {"pool_height": 2, "pool_width": 2, "stride": 2}
-        pool = Layer(partial(max_pool_forward, pool_param=pool_param), max_pool_backward)
+        channels, height, width = input_dim
         for block in blocks:
-            for filters in block:
-                shape = filters, channels, filter_size, filter_size
-                self._add_weighted(convolve, conv_backward, shape, np.prod(shape[1:]), filters)
+            for i, filters in enumerate(block, start=1):
+                self.add_conv(channels, filters, filter_size)
+                if i == len(block):
+                    self.layers.append(POOL)
                 self.layers += ACTIVATIONS["relu"]
                 channels = filters
-            # The ReLU of a maximum is the maximum of the ReLUs, with a quarter of the work.
-            self.layers.insert(-1, pool)
             height, width = height // 2, width // 2
-        self._add_fully_connected(
-            [channels * height * width, *hidden_dim, num_classes], "relu", dropout
+        *hidden, output = pairwise([channels * height * width, *hidden_dim, num_classes])
+        for fan_in, fan_out in hidden:
+            self.add_fc(fan_in, fan_out)
+            self.layers += ACTIVATIONS["relu"]
+            self.add_dropout(dropout)
+        self.add_fc(*output)
+
+    def add_conv(self, channels, filters, size):
+        """Append a convolution that keeps height and width."""
+        convolve = partial(conv_forward, conv_param={"stride": 1, "pad": size // 2})
+        shape = filters, channels, size, size
+        self.add_weights(convolve, conv_backward, shape, channels * size**2, filters)
+
+
+def _check(input_dim, num_filters, blocks, filter_size, hidden_dim, num_classes):
+    if len(input_dim) != 3 or not blocks or not all(blocks):
+        raise ValueError(
+            "ConvNet: expected input_dim (C, H, W) and num_filters with at least one number "
+            f"before each pooling, got {input_dim} and {num_filters}"
+        )
+    check_integer("ConvNet", filter_size=filter_size, num_classes=num_classes)
+    sizes = {"input_dim": input_dim, "num_filters": chain(*blocks), "hidden_dim": hidden_dim}
+    for name, values in sizes.items():
+        for value in values:
+            check_integer("ConvNet", **{name: value})
+    _, height, width = input_dim
+    if filter_size % 2 == 0 or min(height, width) < 2 ** len(blocks):
+        raise ValueError(
+            "ConvNet: expected an odd filter_size and images that can be halved "
+            f"{len(blocks)} times, got {filter_size} and {height} x {width}"
         )

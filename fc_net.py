@@ -1,9 +1,209 @@
-"""Fully-connected networks of any depth."""
+"""Networks as chains of layers, and the fully-connected nets of the assignment.
+
+A network is a list of `Layer`, pairs of functions from `layers` and `conv` in the order in which
+data flows through them. `Network` runs them: the one forward and the one backward loop of all nets.
+The constructors of its subclasses, such as `FullyConnectedNet`, show what a net consists of.
+
+X is a batch of N examples, (N, d_1, ..., d_k). An array of uint8 means pixels and is scaled to 0.0
+to 1.0; floats are taken as they are. y holds N integer labels, 0 <= y[i] < C. All is computed in
+the net's dtype. X or y that does not fit the network is a TypeError or a ValueError.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from checks import check_whole
-from network import Network
+from layers import (
+    dropout_backward,
+    dropout_forward,
+    fc_backward,
+    fc_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_loss,
+    tanh_backward,
+    tanh_forward,
+)
+from support.checkpoints import load_params, save_params
+from support.checks import check_choice, check_integer, check_number, describe
+from support.examples import predict_labels
+
+
+class Layer(NamedTuple):
+    """A pair of layer functions, and the names of the parameters that they share.
+
+    ``forward(x, *parameters) -> out, cache`` takes the parameters in the order of ``names``, their
+    keys in the network's ``params``. ``backward(dout, cache)`` returns dx or, with parameters,
+    dx and their gradients; the latter also takes ``need_dx``.
+    """
+
+    forward: Callable
+    backward: Callable
+    names: tuple = ()
+    only_in_training: bool = False  # left out where a network only computes scores
+
+
+# Activations by name, each as the layers that it puts into a network.
+ACTIVATIONS = {
+    "relu": [Layer(relu_forward, relu_backward)],
+    "sigmoid": [Layer(sigmoid_forward, sigmoid_backward)],
+    "tanh": [Layer(tanh_forward, tanh_backward)],
+    "linear": [],
+}
+
+# Standard deviation of a weight as a function of the number of inputs of its unit.
+WEIGHT_SCALES = {
+    "he": lambda fan_in: np.sqrt(2 / fan_in),
+    "lecun": lambda fan_in: np.sqrt(1 / fan_in),
+}
+
+
+class Network:
+    """A chain of layers that ends in class scores, with the softmax loss on top.
+
+    Parameters
+    ----------
+    weight_scale, reg, dtype, seed
+        As in `FullyConnectedNet`.
+
+    Attributes
+    ----------
+    layers : list of Layer
+        In the order in which data flows through them. The first has parameters.
+    params : dict of str to ndarray
+        Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...
+    dtype : numpy.dtype
+        Of the parameters, and so of everything that the network computes.
+    rng : numpy.random.Generator
+        Drew the weights, and draws what dropout drops.
+    """
+
+    def __init__(self, weight_scale, reg, dtype, seed):
+        name = type(self).__name__
+        if isinstance(weight_scale, str):
+            check_choice(name, WEIGHT_SCALES, "a number or one of", weight_scale=weight_scale)
+        else:
+            check_number(name, weight_scale=weight_scale)
+        check_number(name, reg=reg)
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"{name}: dtype must be float32 or float64, got {dtype}")
+        self.weight_scale = weight_scale
+        self.reg = float(reg)
+        self.dtype = np.dtype(dtype)
+        self.layers = []
+        self.params = {}
+        self.rng = np.random.default_rng(seed)
+
+    def add_fc(self, fan_in, fan_out):
+        """Append a fully-connected layer."""
+        self.add_weights(fc_forward, fc_backward, (fan_in, fan_out), fan_in, fan_out)
+
+    def add_dropout(self, p):
+        """Append dropout with probability p, or nothing where p is 0."""
+        if p:
+            drop = partial(dropout_forward, p=p, rng=self.rng)
+            self.layers.append(Layer(drop, dropout_backward, only_in_training=True))
+
+    def add_weights(self, forward, backward, shape, fan_in, fan_out):
+        """Append a layer with new weights of that shape, fan_in inputs and one bias a unit."""
+        i = len(self.params) // 2 + 1
+        std = self.weight_scale
+        if isinstance(std, str):
+            std = WEIGHT_SCALES[std](fan_in)
+        self.params[f"W{i}"] = (std * self.rng.standard_normal(shape)).astype(self.dtype)
+        self.params[f"b{i}"] = np.zeros(fan_out, self.dtype)
+        self.layers.append(Layer(forward, backward, (f"W{i}", f"b{i}")))
+
+    def forward(self, X, *, training=False):
+        """Run the layers: scores (N, C), and a list of each layer that ran with its cache.
+
+        training says whether those layers run that are only there in training.
+        """
+        out, caches = self._as_floats(X), []
+        for layer in self.layers:
+            if training or not layer.only_in_training:
+                out, cache = layer.forward(out, *(self.params[name] for name in layer.names))
+                caches.append((layer, cache))
+        return out, caches
+
+    def backward(self, dout, caches, *, need_dx=False):
+        """Run the layers backwards, from dout = dL/dscores (N, C) and the caches of `forward`.
+
+        Returns dL/dX, which is None unless need_dx, and the gradients by the parameters' names.
+        """
+        grads = {}
+        for layer, cache in reversed(caches):
+            if layer.names:
+                # Nothing below the first layer uses its input gradient, unless it is asked for.
+                needed = need_dx or layer is not self.layers[0]
+                dout, *gradients = layer.backward(dout, cache, need_dx=needed)
+                grads.update(zip(layer.names, gradients, strict=True))
+            else:
+                dout = layer.backward(dout, cache)
+        return dout, grads
+
+    def loss(self, X, y=None):
+        """Scores (N, C) of a batch or, with labels, its loss and the gradients by name.
+
+        The loss is the mean softmax loss plus the penalty 0.5 reg sum(W^2) over all weights.
+        """
+        scores, caches = self.forward(X, training=y is not None)
+        if y is None:
+            return scores
+        loss, dscores = softmax_loss(scores, y)
+        _, grads = self.backward(dscores, caches)
+        if self.reg:
+            for name, w in self.params.items():
+                if name.startswith("W"):
+                    loss += 0.5 * self.reg * float(np.vdot(w, w))
+                    grads[name] += self.reg * w
+        return loss, grads
+
+    def predict(self, X, *, batch_size=1000):
+        """Class of the highest score of each example, (N,) int64.
+
+        batch_size examples are run at a time, which bounds the memory. A ValueError where scores
+        are not finite, because X or the parameters hold NaN, infinite or too large numbers.
+        """
+        return predict_labels(f"{type(self).__name__}.predict", self, X, batch_size)
+
+    def input_gradient(self, X, y=None):
+        """dL/dX of the softmax loss: the direction in which X gets harder fastest.
+
+        y defaults to the classes that the network predicts; for uint8 the gradient is with respect
+        to the pixels from 0.0 to 1.0.
+        """
+        scores, caches = self.forward(X)
+        _, dscores = softmax_loss(scores, scores.argmax(axis=1) if y is None else y)
+        dx, _ = self.backward(dscores, caches, need_dx=True)
+        return dx
+
+    def save(self, path):
+        """Write the parameters to an .npz file of plain arrays, whole or not at all (OSError)."""
+        save_params(path, self)
+
+    def load(self, path):
+        """Take the parameters from a file that `save` wrote for a network of the same shapes.
+
+        A damaged file or another network's is a ValueError, and then nothing changes.
+        """
+        load_params(path, self)
+
+    def _as_floats(self, X):
+        """What the first layer takes. The one place where pixels are scaled."""
+        if isinstance(X, np.ndarray) and X.dtype == np.uint8:
+            return np.multiply(X, 1 / 255, dtype=self.dtype)
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+            return X.astype(self.dtype, copy=False)
+        raise TypeError(
+            f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, "
+            f"got {describe(X)}"
+        )
 
 
 class FullyConnectedNet(Network):
@@ -13,13 +213,13 @@ class FullyConnectedNet(Network):
     ----------
     input_dim : int
         D, the numbers in one example: 784 for an MNIST image.
-    hidden_dim : sequence of int, or int
+    hidden_dim : sequence of int, or int, default (10, 5)
         Units of each hidden layer; a number means one hidden layer.
     num_classes : int, default 10
         C.
     weight_scale : float or {'he', 'lecun'}, default 'he'
         Standard deviation of the normal distribution that weights are drawn from; biases begin at
-        0. ``'he'`` is sqrt(2 / n) for a layer of n inputs, which keeps the size of activations
+        0. ``'he'`` is sqrt(2 / n) for a unit of n inputs, which keeps the size of activations
         through ReLU layers (He et al. 2015); ``'lecun'`` is sqrt(1 / n), which does so through
         linear and tanh layers (LeCun et al. 1998).
     reg : float, default 0.0
@@ -41,9 +241,9 @@ class FullyConnectedNet(Network):
 
     Raises
     ------
-    ValueError
-        If a size is not a positive whole number, a scale or reg is negative or not finite, or a
-        name is unknown.
+    TypeError, ValueError
+        If a size is not a positive integer, a scale or reg is negative or not finite, or a name is
+        unknown.
 
     Examples
     --------
@@ -57,7 +257,7 @@ class FullyConnectedNet(Network):
     def __init__(
         self,
         input_dim,
-        hidden_dim,
+        hidden_dim=(10, 5),
         num_classes=10,
         weight_scale="he",
         reg=0.0,
@@ -68,8 +268,16 @@ class FullyConnectedNet(Network):
         dropout=0.0,
     ):
         hidden_dim = [hidden_dim] if isinstance(hidden_dim, (int, np.integer)) else list(hidden_dim)
-        check_whole("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
+        check_integer("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
         for units in hidden_dim:
-            check_whole("FullyConnectedNet", hidden_dim=units)
+            check_integer("FullyConnectedNet", hidden_dim=units)
+        check_choice("FullyConnectedNet", ACTIVATIONS, activation=activation)
+        check_number("FullyConnectedNet", below=1.0, dropout=dropout)
+
         super().__init__(weight_scale, reg, dtype, seed)
-        self._add_fully_connected([input_dim, *hidden_dim, num_classes], activation, dropout)
+        *hidden, output = pairwise([input_dim, *hidden_dim, num_classes])
+        for fan_in, fan_out in hidden:
+            self.add_fc(fan_in, fan_out)
+            self.layers += ACTIVATIONS[activation]
+            self.add_dropout(dropout)
+        self.add_fc(*output)

@@ -1,70 +1,45 @@
-"""Numerical gradients, and the one checker that the tests and the notebook use."""
+"""Numerical gradients, and the checkers that the tests and the notebook use.
+
+A numerical gradient is the central difference (f(x + h) - f(x - h)) / 2h, one element of x at a
+time. Its error is of order h^2 plus the rounding error of f divided by h, so x must be an array of
+float64 (otherwise a TypeError): with float32 a step of 1e-5 drowns in rounding. x is changed in
+place and restored to the bit, also when f raises; f may therefore ignore its argument where it
+reaches x otherwise, as ``lambda _: net.loss(X, y)[0]`` does for ``x = net.params["W1"]``.
+"""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from checks import check_number, describe
+from support.checks import check_number, describe
+
+SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
+# Two one-sided slopes differ by h times the second derivative. This many times h, relative to the
+# largest element of the gradient, is more than a smooth layer comes to: it is a kink.
+CURVATURE = 100
+KINK_SLACK = 0.1  # of that difference: how far beyond the two slopes a gradient may lie on a kink
 
 
 def rel_error(x, y):
-    """Largest relative difference between two arrays, element by element.
+    """Largest relative difference of two arrays: max |x - y| / max(1e-8, |x| + |y|).
 
-    Parameters
-    ----------
-    x, y : array_like of float, same shape
+    From 0 (equal) to 1 (nothing in common); 0.0 for empty arrays, and NaN where either holds one.
+    Arrays of different shapes are a ValueError: broadcasting would compare the wrong elements.
 
-    Returns
-    -------
-    error : float
-        max |x - y| / max(1e-8, |x| + |y|), from 0 (equal) to 1 (nothing in common); 0.0 for empty
-        arrays, and NaN where either holds one.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ: broadcasting would compare the wrong elements.
-
-    Examples
-    --------
     >>> rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     0.0
     """
     x, y = np.asarray(x), np.asarray(y)
     if x.shape != y.shape:
         raise ValueError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
-    error = np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y))
+    error = np.abs(x - y) / np.maximum(SMALLEST, np.abs(x) + np.abs(y))
     return float(error.max(initial=0.0))
 
 
 def eval_numerical_gradient(f, x, verbose=False, h=1e-5):
-    """Gradient of a function with one number as its value, by central differences.
+    """Gradient of a function whose value f(x) is a number; verbose prints each element of it.
 
-    Parameters
-    ----------
-    f : callable
-        ``f(x)`` returns a number. It may ignore its argument where it reaches x otherwise, as
-        ``lambda _: net.loss(X, y)[0]`` does for ``x = net.params["W1"]``: x is changed in place.
-    x : ndarray of float64
-        The point. It is restored to the bit, also when f raises.
-    verbose : bool, default False
-        Print each index with its derivative.
-    h : float, default 1e-5
-        Step. The error is of order h^2 plus the rounding error of f divided by h.
-
-    Returns
-    -------
-    grad : ndarray of float64, shape of x
-        (f(x + h) - f(x - h)) / 2h, one element of x at a time.
-
-    Raises
-    ------
-    TypeError
-        If x is not a float64 array: a step of 1e-5 drowns in the rounding errors of float32.
-
-    Examples
-    --------
     >>> eval_numerical_gradient(lambda x: np.sum(x**2), np.array([1.0, -2.0])).round(6)
     array([ 2., -4.])
     """
@@ -72,30 +47,7 @@ def eval_numerical_gradient(f, x, verbose=False, h=1e-5):
 
 
 def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
-    """Gradient of sum(f(x) * df) for a function whose value is an array, by central differences.
-
-    Parameters
-    ----------
-    f : callable
-        ``f(x)`` returns an array. It may ignore its argument, as in `eval_numerical_gradient`.
-    x : ndarray of float64
-        The point. It is restored to the bit, also when f raises.
-    df : ndarray of float64, shape of f(x)
-        The gradient that arrives from above, dL/df.
-    h : float, default 1e-5
-        Step.
-    verbose : bool, default False
-        Print each index with its derivative.
-
-    Returns
-    -------
-    grad : ndarray of float64, shape of x
-
-    Raises
-    ------
-    TypeError
-        If x is not a float64 array.
-    """
+    """Gradient of sum(f(x) * df) for a function whose value is an array, df = dL/df."""
     _check_float64(x)
     check_number("numerical gradient", positive=True, h=h)
     grad = np.zeros_like(x)
@@ -107,99 +59,22 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
     return grad
 
 
-def _check_float64(x):
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
-        raise TypeError(f"numerical gradient: x must be an array of float64, got {describe(x)}")
-
-
-def _values_at(f, x, index, steps):
-    """f at x with one element moved by each of the steps in turn, x restored to the bit."""
-    old = x[index]
-    try:
-        values = []
-        for step in steps:
-            x[index] = old + step
-            values.append(np.array(f(x)))  # a copy: f may hand out one buffer twice
-        return values
-    finally:
-        x[index] = old
-
-
-@dataclass(frozen=True)
-class GradientCheckRow:
-    """What `check_layer` found for one input of a layer.
-
-    Attributes
-    ----------
-    name : str
-        Of the input.
-    shape : tuple of int
-        Of the input.
-    error : float
-        Largest difference between the two gradients away from kinks, divided by the largest element
-        of either.
-    kinks : int
-        Elements that sit on a kink and were not compared.
-    passed : bool
-        Whether error is within the tolerance.
-    """
-
-    name: str
-    shape: tuple
-    error: float
-    kinks: int
-    passed: bool
-
-    @property
-    def verdict(self):
-        """The row's result in words."""
-        kinks = f" ({self.kinks} of {np.prod(self.shape):.0f} on a kink, left out)"
-        return ("pass" if self.passed else "FAIL") + (kinks if self.kinks else "")
-
-
-@dataclass(frozen=True)
-class GradientCheck:
-    """Table of a gradient check, one row an input; prints as such.
-
-    Attributes
-    ----------
-    rows : list of GradientCheckRow
-    """
-
-    rows: list
-
-    @property
-    def passed(self):
-        """Whether every row passed."""
-        return all(row.passed for row in self.rows)
-
-    def __str__(self):
-        cells = [("input", "shape", "max rel. error", "result")]
-        cells += [(r.name, str(r.shape), f"{r.error:.2e}", r.verdict) for r in self.rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
-        )
-
-    __repr__ = __str__
-
-
 def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     """Compare a layer's gradients with numerical ones.
 
     Parameters
     ----------
     forward : callable
-        ``forward(*inputs) -> out, cache``.
+        ``forward(*inputs) -> out, cache``. It may ignore its arguments where it reaches the inputs
+        otherwise, as a network reaches its parameters.
     backward : callable
         ``backward(dout, cache)`` returns the gradient of the input, or a tuple of them, one for
-        each of the inputs in their order.
+        each of the inputs in their order. Another number or other shapes are a ValueError.
     *inputs : ndarray of float64
-        Where to check. They are changed in place and restored to the bit, so forward may also reach
-        them otherwise (as a network reaches its parameters) and ignore its arguments.
+        Where to check.
     tolerance : float, default 1e-7
-        Largest error that passes.
+        Largest error that passes. An error is relative to the largest element of the gradient: an
+        element that is almost 0 by chance would otherwise measure the rounding error alone.
     h : float, default 1e-5
         Step of the differences.
     seed : int, default 0
@@ -211,18 +86,8 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
         Prints as a table, one row an input: name, shape, maximum relative error, pass or fail;
         ``check.passed`` says whether all passed.
 
-    Raises
-    ------
-    TypeError
-        If an input is not a float64 array.
-    ValueError
-        If backward returns gradients of another number or other shapes than the inputs.
-
     Notes
     -----
-    An error is relative to the largest element of the gradient: an element that is almost 0 by
-    chance would otherwise measure the rounding error of the differences alone.
-
     A function has no derivative on a kink (ReLU at 0, a tie in max pooling), and each value between
     the slopes on both sides is a right answer there. An element counts as on a kink if the two
     one-sided slopes differ by more than the curvature of a smooth layer could make them, and the
@@ -256,16 +121,83 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     rows = []
     for name, x, gradient in zip(_names(forward, inputs), inputs, gradients, strict=True):
         numerical = eval_numerical_gradient_array(value, x, dout, h)
-        largest = max(np.abs(gradient).max(initial=0.0), np.abs(numerical).max(initial=0.0), 1e-8)
+        largest = max(
+            np.abs(gradient).max(initial=SMALLEST), np.abs(numerical).max(initial=SMALLEST)
+        )
         errors = np.abs(gradient - numerical) / largest
         kinks = 0
-        for index in np.argwhere(errors > tolerance):
-            if _on_kink(value, x, tuple(index), dout, h, gradient[tuple(index)], largest):
-                errors[tuple(index)] = 0.0
+        for index in map(tuple, np.argwhere(errors > tolerance)):
+            if _on_kink(value, x, index, dout, h, gradient[index], largest):
+                errors[index] = 0.0
                 kinks += 1
         error = float(errors.max(initial=0.0))
         rows.append(GradientCheckRow(name, x.shape, error, kinks, error <= tolerance))
     return GradientCheck(rows)
+
+
+def check_net(net, X, y, **options):
+    """`check_layer` of a whole network's loss: one row a parameter.
+
+    net has ``params`` of float64 and ``loss(X, y) -> loss, grads``; options are those of
+    `check_layer`.
+    """
+    check = check_layer(
+        lambda *_: net.loss(X, y),
+        lambda dout, grads: tuple(dout * grads[name] for name in net.params),
+        *net.params.values(),
+        **options,
+    )
+    rows = [replace(row, name=name) for row, name in zip(check.rows, net.params, strict=True)]
+    return GradientCheck(rows)
+
+
+@dataclass(frozen=True)
+class GradientCheckRow:
+    """What was found for one input of a layer.
+
+    error is the largest difference between the two gradients away from kinks, divided by the
+    largest element of either; kinks counts the elements that were not compared.
+    """
+
+    name: str
+    shape: tuple
+    error: float
+    kinks: int
+    passed: bool
+
+    @property
+    def verdict(self):
+        """The row's result in words."""
+        kinks = f" ({self.kinks} of {np.prod(self.shape):.0f} on a kink, left out)"
+        return ("pass" if self.passed else "FAIL") + (kinks if self.kinks else "")
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """A list of rows, one an input; prints as a table."""
+
+    rows: list
+
+    @property
+    def passed(self):
+        """Whether every row passed."""
+        return all(row.passed for row in self.rows)
+
+    @property
+    def error(self):
+        """The largest error of the rows."""
+        return max(row.error for row in self.rows)
+
+    def __str__(self):
+        cells = [("input", "shape", "max rel. error", "result")]
+        cells += [(r.name, str(r.shape), f"{r.error:.2e}", r.verdict) for r in self.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in cells
+        )
+
+    __repr__ = __str__
 
 
 def _names(forward, inputs):
@@ -277,13 +209,30 @@ def _names(forward, inputs):
     return [f"input {i}" for i in range(1, len(inputs) + 1)]
 
 
+def _values_at(f, x, index, steps):
+    """f at x with one element moved by each of the steps in turn."""
+    old = x[index]
+    try:
+        values = []
+        for step in steps:
+            x[index] = old + step
+            values.append(np.array(f(x)))  # a copy: f may hand out one buffer twice
+        return values
+    finally:
+        x[index] = old
+
+
 def _on_kink(f, x, index, df, h, gradient, largest):
     minus, middle, plus = _values_at(f, x, index, (-h, 0.0, h))
     left = np.sum((middle - minus) * df) / h
     right = np.sum((plus - middle) * df) / h
-    # The slopes of a smooth function differ by h times its second derivative.
-    jump = 100 * h * largest
-    slack = jump / 10
+    jump = CURVATURE * h * largest
+    slack = KINK_SLACK * jump
     return abs(right - left) > jump and (
         min(left, right) - slack <= gradient <= max(left, right) + slack
     )
+
+
+def _check_float64(x):
+    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
+        raise TypeError(f"numerical gradient: x must be an array of float64, got {describe(x)}")

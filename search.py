@@ -1,13 +1,13 @@
 """Hyperparameter search: an Optuna study whose trials train this project's networks.
 
     python search.py                        # 40 trials of the two-layer network, two at a time
-    python search.py --trials 80            # the same study goes on to 80
+    python search.py --trials 80            # the same study, resumed, up to 80
     python search.py --storage URL          # where the study is kept; share it to share the work
 
 Optuna chooses the settings, stops poor trials early and keeps everything in a database, by default
-the file search.db. A search that was interrupted, or killed, goes on where it stopped when the same
+the file search.db. A search that was interrupted, or killed, resumes where it stopped when the same
 command is given again. Commands that run at the same time with the same ``--storage`` and
-``--name`` share the trials between them: SQLite, the default, does for the processes of one
+``--name`` share the trials between them: SQLite, the default, will do for the processes of one
 machine; for several machines give them all the URL of a PostgreSQL or MySQL database, such as
 ``postgresql://user:password@host/database``, and install its Python driver.
 """
@@ -21,17 +21,17 @@ from functools import partial
 import numpy as np
 import optuna
 import pandas as pd
-import sqlalchemy
 from joblib import Parallel, delayed
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from checks import check_whole
 from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
+from support.checks import check_integer
+from support.storage import open_storage
 
 STORAGE = "sqlite:///search.db"
 
@@ -49,22 +49,14 @@ DEFAULTS = {
     "seed": 0,
 }
 
-# A trial counts as running while its process reports at these intervals, in seconds.
-HEARTBEAT, GRACE_PERIOD = 2, 20
+POLL = 1.0  # seconds between looks at what other processes have done
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def two_layer(trial):
-    """The search space of the two-layer network: a trial's settings, as Optuna suggests them.
+    """The search space of the two-layer network: the settings that an Optuna trial suggests.
 
-    Parameters
-    ----------
-    trial : optuna.Trial
-
-    Returns
-    -------
-    settings : dict
-        Any of the keys of `DEFAULTS`.
+    A dict with any of the keys of `DEFAULTS`.
     """
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.01, 1.0, log=True),
@@ -78,23 +70,8 @@ def two_layer(trial):
 def make_solver(data, settings, **options):
     """The network and the `Solver` that settings describe, not yet trained.
 
-    Parameters
-    ----------
-    data : dict
-        As `Solver` takes it.
-    settings : dict
-        Any of the keys of `DEFAULTS`, which has the others' values.
-    **options
-        Further arguments of `Solver`.
-
-    Returns
-    -------
-    solver : Solver
-
-    Raises
-    ------
-    ValueError
-        If settings has an unknown key, or a value that the network or `Solver` refuses.
+    data and options are as `Solver` takes them; settings has any of the keys of `DEFAULTS`. An
+    unknown key, or a value that the network or `Solver` refuses, is a ValueError.
     """
     if unknown := set(settings) - set(DEFAULTS):
         raise ValueError(
@@ -130,10 +107,6 @@ def train(solver):
     Two such trainings side by side are faster than one after the other on two threads each, and the
     number of threads may change the last bits of a sum: with one, the settings of a trial give the
     bits of that trial again.
-
-    Parameters
-    ----------
-    solver : Solver
     """
     with threadpool_limits(limits=1, user_api="blas"):
         solver.train()
@@ -142,24 +115,8 @@ def train(solver):
 def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
     """Open a stored study, or begin it. Trials whose process was killed wait to be run again.
 
-    Parameters
-    ----------
-    data : dict
-        What the study's trials are trained on. Only the labels are looked at.
-    name : str, default 'two-layer'
-    runs : list of dict, optional
-        The settings of its trials, where `search` was given such a list.
-    storage : str, default `STORAGE`
-        URL of a database, as SQLAlchemy writes it.
-
-    Returns
-    -------
-    study : optuna.Study
-
-    Raises
-    ------
-    ValueError
-        If the study was begun on other data or another list.
+    Arguments are as those of `search`; runs is the list of settings where it was given one. A study
+    that was begun on other data (by its labels) or another list is a ValueError.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # A list of runs is to be trained as it stands; otherwise poor trials make room for others.
@@ -170,7 +127,7 @@ def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
             study_name=name,
-            storage=_open_storage(storage),
+            storage=open_storage(storage),
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.NopPruner() if runs else pruner,
@@ -187,43 +144,23 @@ def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
     return study
 
 
-def _open_storage(url):
-    is_sqlite = url.startswith("sqlite")
-    options = {"connect_args": {"timeout": 60, "isolation_level": None}} if is_sqlite else {}
-    for attempts_left in (4, 3, 2, 1, 0):
-        try:
-            storage = RDBStorage(
-                url,
-                options,
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE_PERIOD,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
-            break
-        except sqlalchemy.exc.DatabaseError:  # another process is making the same tables
-            if attempts_left == 0:
-                raise
-            time.sleep(0.5)
-    if is_sqlite:
-        # Reading locks nothing in SQLite by itself, so two processes could take the same trial.
-        sqlalchemy.event.listen(
-            storage.engine,
-            "begin",
-            lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
-        )
-    return storage
-
-
 def search(
-    data, suggest, num_trials=None, name="two-layer", *, storage=STORAGE, workers=2, seed=0,
+    data,
+    suggest,
+    num_trials=None,
+    name="two-layer",
+    *,
+    storage=STORAGE,
+    workers=2,
+    seed=0,
     verbose=True,
-):  # fmt: skip
+):
     """Run trials until a stored study has enough of them.
 
     A trial is pruned after an epoch, from the second on, when its best validation accuracy so far
     is below the median of the earlier trials' at that epoch. One that diverges counts with the
     accuracy that it had reached. Ctrl-C ends the search and keeps the finished trials; calling it
-    again goes on. Trials whose process was killed are run again with the same settings.
+    again resumes. Trials whose process was killed are run again with the same settings.
 
     Parameters
     ----------
@@ -260,7 +197,7 @@ def search(
     runs = None if callable(suggest) else list(suggest)
     if runs is not None:
         suggest, num_trials = partial(_from_list, runs), len(runs)
-    check_whole("search", num_trials=num_trials, workers=workers)
+    check_integer("search", num_trials=num_trials, workers=workers)
     study = open_study(data, name, runs=runs, storage=storage)
     for i in range(len(runs or [])):
         study.enqueue_trial({"run": i}, skip_if_exists=True)
@@ -272,7 +209,7 @@ def search(
                 for _ in Parallel(workers, return_as="generator_unordered")([task] * missing):
                     _show(study, bar)
                 if _show(study, bar) < num_trials:
-                    time.sleep(1)  # what is left runs in other processes
+                    time.sleep(POLL)  # what is left runs in other processes
         except KeyboardInterrupt:
             print(f"Stopped by Ctrl-C: {bar.n} of {num_trials} trials are kept.")
     return study
@@ -339,19 +276,11 @@ def _objective(trial, data, suggest, seed):
 
 
 def table(study):
-    """All trials of a study, best first.
+    """All trials of a study as a pandas.DataFrame, one a row, best first.
 
-    Parameters
-    ----------
-    study : optuna.Study
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        One row a trial: its number, every setting, outcome ('complete', 'pruned', 'diverged', or
-        'running' or 'lost' where a process has it still or was killed), training and validation
-        accuracy of its best epoch, epochs and seconds. `make_solver` and `train` with its settings
-        repeat it to the bit.
+    The columns: number, every setting, outcome ('complete', 'pruned', 'diverged', or 'running' or
+    'lost' where a process has it still or was killed), training and validation accuracy of its best
+    epoch, epochs and seconds. `make_solver` and `train` with its settings repeat it to the bit.
     """
     states = {TrialState.RUNNING: "running", TrialState.FAIL: "lost"}
     rows = [

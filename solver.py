@@ -1,27 +1,16 @@
 """Training: minibatches, learning-rate schedule, histories, best parameters."""
 
-import signal
-import threading
 import time
-import warnings
-import zlib
-from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from checks import check_number, check_whole, describe
-from npz import difference, load_npz, save_npz
-from optim import UPDATE_RULES
-
-# How far a run has come: what a checkpoint holds beside arrays.
-_PROGRESS = (
-    "epoch", "iteration", "seconds", "train_acc_history", "val_acc_history", "best_val_acc"
-)  # fmt: skip
-# The parts of a checkpoint that must be those of the run, and what it is of where they are not.
-_KINDS = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
+from optim import DEFAULTS, UPDATE_RULES, complete_config
+from support.checkpoints import copy_params, load_checkpoint, save_checkpoint, set_params
+from support.checks import check_choice, check_integer, check_number
+from support.examples import NotFiniteError, check_examples, predict_labels
+from support.process import deferred_interrupt, keep_freed_memory
+from support.progress import progress_bar, show_progress, summary
 
 
 class DivergedError(ArithmeticError):
@@ -57,9 +46,8 @@ class Solver:
     verbose : bool, default True
         Show a progress bar and, at the end, a summary in one line.
     schedule : callable, optional
-        ``schedule(t)`` is a factor on the learning rate, t the finished part of the training from
-        0.0 up to, not including, 1.0. It is asked before each iteration, and multiplies with
-        lr_decay.
+        ``schedule(t)`` is a factor on the learning rate, beside that of lr_decay; t is the finished
+        fraction of the training, from 0.0 up to, not including, 1.0. Called before each iteration.
     transform : callable, optional
         ``transform(X_batch, rng)`` returns the batch that the model trains on in place of X_batch;
         rng is a numpy.random.Generator. Not applied when accuracy is measured.
@@ -67,11 +55,11 @@ class Solver:
         ``after_epoch(solver)`` is called when an epoch and its accuracies are done. What it raises
         ends the training, with the best parameters so far in the model.
     checkpoint : str or path, optional
-        File in which everything that a continuation needs is kept, written after each epoch and at
-        Ctrl-C. Where it is there already, the run goes on from it and ends with the same bits as
-        one that never stopped. The arguments must be the same as before, but for ``num_epochs``
-        and what only shows (``print_every``, ``verbose``); of ``schedule`` and ``transform`` this
-        is not checked. A file that cannot be written is a warning; the last one is kept.
+        File that keeps everything needed to resume, written after each epoch and at Ctrl-C. Where
+        it exists already, the run resumes from it and ends with the same bits as one that never
+        stopped. The arguments must be the same as before, but for ``num_epochs`` and what only
+        shows (``print_every``, ``verbose``); of ``schedule`` and ``transform`` this is not checked.
+        A file that cannot be written is a warning; the last one is kept.
     num_train_samples : int, default 1000
         Training examples that the training accuracy of an epoch is measured on; None for all.
     num_val_samples : int, optional
@@ -90,6 +78,8 @@ class Solver:
         Highest of val_acc_history, NaN where there is no validation data.
     best_params : dict of str to ndarray
         Copies of the parameters at that point.
+    last_params : dict of str to ndarray
+        Copies of the parameters after the last iteration of `train`, None before it.
     epoch, iteration : int
         Finished ones.
     seconds : float
@@ -136,40 +126,14 @@ class Solver:
         num_val_samples=None,
         seed=None,
     ):
-        if update_rule not in UPDATE_RULES:
-            raise ValueError(
-                f"Solver: update_rule must be one of {', '.join(UPDATE_RULES)}, got {update_rule!r}"
-            )
-        self._rule = UPDATE_RULES[update_rule]
-        # A step on nothing tells the rule's hyperparameters and their defaults.
-        _, known = self._rule(np.zeros(1), np.zeros(1), None)
-        optim_config = dict(optim_config or {})
-        if unknown := set(optim_config) - set(known):
-            raise ValueError(
-                f"Solver: optim_config has {', '.join(sorted(unknown))}, "
-                f"which {update_rule} does not take; it takes {', '.join(known)}"
-            )
-        check_whole("Solver", batch_size=batch_size, num_epochs=num_epochs, print_every=print_every)
-        check_number("Solver", positive=True, lr_decay=lr_decay)
-        samples = {"num_train_samples": num_train_samples, "num_val_samples": num_val_samples}
-        check_whole("Solver", **{name: n for name, n in samples.items() if n is not None})
-        functions = {"schedule": schedule, "transform": transform, "after_epoch": after_epoch}
-        for name, function in functions.items():
-            if function is not None and not callable(function):
-                raise TypeError(f"Solver: {name} must be callable, got {function!r}")
-        self.X_train, self.y_train = _examples(data, "train")
-        if len(self.y_train) == 0:
-            raise ValueError("Solver: X_train holds no examples")
-        if data.get("X_val") is None and data.get("y_val") is None:
-            self.X_val, self.y_val = self.X_train[:0], self.y_train[:0]
-        else:
-            self.X_val, self.y_val = _examples(data, "val")
-
         self.model = model
-        self.lr_decay = float(lr_decay)
-        self.batch_size = int(batch_size)
-        self.num_epochs = int(num_epochs)
-        self.print_every = int(print_every)
+        self.X_train, self.y_train, self.X_val, self.y_val = check_examples("Solver", data)
+        self.update_rule = update_rule
+        self.optim_config = {} if optim_config is None else dict(optim_config)
+        self.lr_decay = lr_decay
+        self.batch_size = batch_size
+        self.num_epochs = num_epochs
+        self.print_every = print_every
         self.verbose = verbose
         self.schedule = schedule
         self.transform = transform
@@ -177,22 +141,7 @@ class Solver:
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
-
-        self._hyperparameters = {
-            key: float(optim_config.get(key, default))
-            for key, default in known.items()
-            if isinstance(default, float)
-        }
-        self._learning_rate = optim_config.get("learning_rate", known["learning_rate"])
-        self._state_names = [key for key, v in known.items() if isinstance(v, np.ndarray)]
-        self._configs = {name: dict(optim_config) for name in model.params}
-        # Measuring accuracy has a generator of its own, so that looking does not change the run.
-        self._rng, self._sample_rng = np.random.default_rng(seed).spawn(2)
-        self._generators = [self._rng, self._sample_rng]
-        if hasattr(model, "rng"):  # of dropout
-            self._generators.append(model.rng)
-        self._order = None
-        self._last_params = None
+        _check_options(self)
 
         self.epoch = 0
         self.iteration = 0
@@ -203,14 +152,24 @@ class Solver:
         self.val_acc_history = []
         self.best_val_acc = np.nan
         self.best_params = {}
+        self.last_params = None
+        self.optim_configs = {
+            name: complete_config(update_rule, w, dict(self.optim_config))
+            for name, w in model.params.items()
+        }
+        # Measuring accuracy has a generator of its own, so that looking does not change the run.
+        self.rng, self.sample_rng = np.random.default_rng(seed).spawn(2)
+        self.order = None  # of the examples in this epoch
         if self.checkpoint is not None and self.checkpoint.exists():
-            self._load_checkpoint()
+            load_checkpoint(self)
+            if verbose:
+                print(f"resuming from {checkpoint}: {self.epoch} of {num_epochs} epochs are done")
 
     def train(self):
         """Train until `num_epochs` epochs are done; then the model holds the best parameters.
 
         Ctrl-C stops the run after the iteration in progress: the best parameters and all histories
-        are kept, and calling train again goes on where it stopped, as if it never had. After a
+        are kept, and calling train again resumes where it stopped, as if it never had. After a
         finished run, raising ``num_epochs`` and calling train again trains on from the last epoch.
 
         Raises
@@ -218,45 +177,84 @@ class Solver:
         DivergedError
             If the loss is not finite. The model holds the best parameters up to then.
         ValueError
-            If it is not because X_train holds NaN or infinite numbers.
+            If the loss is not finite because X_train holds NaN or infinite numbers.
         """
-        if self._last_params is not None:
-            self._set_params(self._last_params)
-        total = self.num_epochs * self._iterations_per_epoch
+        keep_freed_memory()
+        if self.last_params is not None:
+            set_params(self.model, self.last_params)
         start = time.perf_counter() - self.seconds
         try:
-            # A run that diverges overflows before its loss does; the exception says it better.
             with (
+                # A run that diverges overflows before its loss does; the exception says it better.
                 np.errstate(over="ignore", invalid="ignore"),
-                _deferred_interrupt() as interrupt,
-                self._progress_bar(total) as bar,
+                deferred_interrupt() as interrupt,
+                progress_bar(self) as bar,
             ):
                 if not self.train_acc_history:
                     self._measure()
-                while self.iteration < total and not interrupt.is_set():
-                    self._step(self._current_learning_rate(total))
-                    if self.iteration % self._iterations_per_epoch == 0:
+                while self.iteration < self.num_iterations and not interrupt.is_set():
+                    self._step()
+                    if self.is_epoch_done:
                         self.epoch += 1
                         self._measure()
                         self.seconds = time.perf_counter() - start
-                        self._save_checkpoint()
+                        save_checkpoint(self)
                         if self.after_epoch:
                             self.after_epoch(self)
-                    bar.update()
-                    if self.iteration % self.print_every == 0:
-                        self._show(bar, total)
+                    show_progress(bar, self)
                 self.interrupted = interrupt.is_set()
                 if self.interrupted:
                     self.seconds = time.perf_counter() - start
-                    self._save_checkpoint()
+                    save_checkpoint(self)
         finally:
-            self._last_params = _copy(self.model.params)
-            self._set_params(self.best_params)
+            self.last_params = copy_params(self.model.params)
+            set_params(self.model, self.best_params)
         if self.verbose:
-            print(self._summary())
+            print(summary(self))
+
+    def _step(self):
+        """One iteration: draw a minibatch and follow the gradient of its loss."""
+        start = self.iteration % self.iterations_per_epoch * self.batch_size
+        if start == 0:
+            self.order = self.rng.permutation(len(self.y_train))
+        batch = self.order[start : start + self.batch_size]
+        X, y = self.X_train[batch], self.y_train[batch]
+        if self.transform:
+            X = self.transform(X, self.rng)
+        loss, grads = self.model.loss(X, y)
+        if not np.isfinite(loss):
+            raise self._not_finite(
+                "X_train, or what transform made of it,", X, f"the loss is {loss}"
+            )
+        params, rule = self.model.params, UPDATE_RULES[self.update_rule]
+        learning_rate = self.learning_rate
+        for name, config in self.optim_configs.items():
+            config["learning_rate"] = learning_rate
+            params[name], _ = rule(params[name], grads[name], config)
+        self.loss_history.append(loss)
+        self.iteration += 1
+
+    def _measure(self):
+        """Append to the accuracy histories; keep the parameters if they are the best so far."""
+        train_acc = self._accuracy("X_train", self.X_train, self.y_train, self.num_train_samples)
+        self.train_acc_history.append(train_acc)
+        if len(self.y_val) == 0:
+            self.best_params = copy_params(self.model.params)
+            return
+        val_acc = self._accuracy("X_val", self.X_val, self.y_val, self.num_val_samples)
+        self.val_acc_history.append(val_acc)
+        if not val_acc <= self.best_val_acc:  # also where that is still NaN
+            self.best_val_acc = val_acc
+            self.best_params = copy_params(self.model.params)
+
+    def _accuracy(self, name, X, y, num_samples):
+        try:
+            return self.check_accuracy(X, y, num_samples)
+        except NotFiniteError as error:
+            raise self._not_finite(name, error.X, "scores are not finite") from error
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=1000):
-        """Part of the examples whose highest score is that of their label.
+        """Fraction of the examples whose highest score is that of their label.
 
         Parameters
         ----------
@@ -277,254 +275,89 @@ class Solver:
         Raises
         ------
         ValueError
-            If there are no examples, or not as many labels.
+            If there are no examples, or not as many labels, or scores are not finite.
         """
         if len(X) != len(y) or len(y) == 0:
             raise ValueError(
                 "Solver.check_accuracy: X and y must have one length > 0, "
                 f"got {len(X)} examples and {len(y)} labels"
             )
-        check_whole("Solver.check_accuracy", batch_size=batch_size)
         if num_samples is not None:
-            check_whole("Solver.check_accuracy", num_samples=num_samples)
-        if num_samples is not None and num_samples < len(y):
-            sample = self._sample_rng.choice(len(y), num_samples, replace=False)
-            X, y = X[sample], y[sample]
-        correct = 0
-        for i in range(0, len(y), batch_size):
-            scores = self.model.loss(X[i : i + batch_size])
-            correct += int(np.count_nonzero(scores.argmax(axis=1) == y[i : i + batch_size]))
-        return correct / len(y)
+            check_integer("Solver.check_accuracy", num_samples=num_samples)
+            if num_samples < len(y):
+                sample = self.sample_rng.choice(len(y), num_samples, replace=False)
+                X, y = X[sample], y[sample]
+        labels = predict_labels("Solver.check_accuracy", self.model, X, batch_size)
+        return float(np.mean(labels == y))
 
     @property
-    def _iterations_per_epoch(self):
+    def iterations_per_epoch(self):
         return -(-len(self.y_train) // self.batch_size)
 
-    def _current_learning_rate(self, total):
-        factor = self.schedule(self.iteration / total) if self.schedule else 1.0
-        return float(self._learning_rate * self.lr_decay**self.epoch * factor)
+    @property
+    def num_iterations(self):
+        return self.num_epochs * self.iterations_per_epoch
 
-    def _step(self, learning_rate):
-        """One iteration: draw a minibatch and follow the gradient of its loss."""
-        start = self.iteration % self._iterations_per_epoch * self.batch_size
-        if start == 0:
-            self._order = self._rng.permutation(len(self.y_train))
-        batch = self._order[start : start + self.batch_size]
-        X, y = self.X_train[batch], self.y_train[batch]
-        if self.transform:
-            X = self.transform(X, self._rng)
-        loss, grads = self.model.loss(X, y)
-        if not np.isfinite(loss):
-            if X.dtype.kind == "f" and not np.isfinite(X).all():
-                raise ValueError(
-                    "Solver: X_train, or what transform made of it, holds NaN or infinite numbers, "
-                    f"in a minibatch at iteration {self.iteration}"
-                )
-            raise DivergedError(
-                f"Solver: the loss is {loss} at iteration {self.iteration} "
-                f"(epoch {self.epoch + 1}) with learning rate {learning_rate:g}; "
-                "the best parameters so far are kept"
-            )
-        params = self.model.params
-        for name, config in self._configs.items():
-            config["learning_rate"] = learning_rate
-            params[name], _ = self._rule(params[name], grads[name], config)
-        self.loss_history.append(loss)
-        self.iteration += 1
+    @property
+    def is_epoch_done(self):
+        return self.iteration % self.iterations_per_epoch == 0
 
-    def _measure(self):
-        """Append to the accuracy histories; keep the parameters if they are the best so far."""
-        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-        self.train_acc_history.append(train_acc)
-        if len(self.y_val) == 0:
-            self.best_params = _copy(self.model.params)
-            return
-        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
-        self.val_acc_history.append(val_acc)
-        if not val_acc <= self.best_val_acc:  # also where that is still NaN
-            self.best_val_acc = val_acc
-            self.best_params = _copy(self.model.params)
+    @property
+    def learning_rate(self):
+        """That of the next iteration."""
+        rate = self.optim_config.get("learning_rate", DEFAULTS[self.update_rule]["learning_rate"])
+        factor = self.schedule(self.iteration / self.num_iterations) if self.schedule else 1.0
+        return float(rate * self.lr_decay**self.epoch * factor)
 
-    def _set_params(self, params):
-        for name, value in params.items():
-            self.model.params[name][...] = value
-
-    def _identity(self):
-        """What a checkpoint and the run that goes on from it must have in common."""
-        data = {}
-        for name in ("X_train", "y_train", "X_val", "y_val"):
-            array = getattr(self, name)
-            # All labels, but only a sample of the examples, which may be many and on disk.
-            step = 1 if name.startswith("y") else max(1, len(array) // 100)
-            checksum = zlib.crc32(np.ascontiguousarray(array[::step]).tobytes())
-            data[name] = [list(array.shape), str(array.dtype), checksum]
+    @property
+    def settings(self):
+        """What a run and its checkpoint must agree on, beside model and data."""
         return {
-            "model": {n: [list(p.shape), str(p.dtype)] for n, p in self.model.params.items()},
-            "data": data,
-            "settings": {
-                "update_rule": self._rule.__name__,
-                **self._hyperparameters,
-                "lr_decay": self.lr_decay,
-                "batch_size": self.batch_size,
-                "num_train_samples": self.num_train_samples,
-                "num_val_samples": self.num_val_samples,
-            },
+            "update_rule": self.update_rule,
+            **DEFAULTS[self.update_rule],
+            **self.optim_config,
+            "lr_decay": self.lr_decay,
+            "batch_size": self.batch_size,
+            "num_train_samples": self.num_train_samples,
+            "num_val_samples": self.num_val_samples,
         }
 
-    def _save_checkpoint(self):
-        if self.checkpoint is None:
-            return
-        info = {
-            "identity": self._identity(),
-            "rng": [rng.bit_generator.state for rng in self._generators],
-            "configs": {},
-            **{name: getattr(self, name) for name in _PROGRESS},
-        }
-        arrays = {"loss_history": np.array(self.loss_history)}
-        # The scores of a few examples tell models apart whose parameters look the same.
-        arrays["scores"] = self.model.loss(self.X_train[:4])
-        if self.iteration % self._iterations_per_epoch:
-            arrays["order"] = self._order
-        for name, config in self._configs.items():
-            arrays[f"params/{name}"] = self.model.params[name]
-            arrays[f"best_params/{name}"] = self.best_params[name]
-            states = {key: v for key, v in config.items() if isinstance(v, np.ndarray)}
-            arrays.update({f"{key}/{name}": value for key, value in states.items()})
-            info["configs"][name] = {k: v for k, v in config.items() if k not in states}
-        try:
-            save_npz(self.checkpoint, info, arrays)
-        except OSError as error:
-            message = f"Solver: the checkpoint could not be written, the last one is kept: {error}"
-            warnings.warn(message, stacklevel=3)
+    @property
+    def generators(self):
+        """Everything that a run draws from: also the model's generator, of dropout."""
+        return [
+            self.rng,
+            self.sample_rng,
+            *([self.model.rng] if hasattr(self.model, "rng") else []),
+        ]
 
-    def _load_checkpoint(self):
-        path, params = self.checkpoint, self.model.params
-        # Parameters, best parameters and up to three states of them; order, scores, histories.
-        max_bytes = 5 * sum(p.nbytes for p in params.values()) + 16 * len(self.y_train) + 2**26
-        info, arrays = load_npz(path, "a checkpoint", max_bytes)
-        here = self._identity()
-        for part, what in _KINDS.items():
-            with _damaged(path):
-                found = difference(info["identity"][part], here[part])
-            if found:
-                raise ValueError(f"Solver: the checkpoint {path} is of {what}: {found}")
-        before = _copy(params)
-        with _damaged(path):
-            configs = {name: dict(info["configs"][name]) for name in params}
-            kinds = {"params": {}, "best_params": {}, **{key: {} for key in self._state_names}}
-            for kind, name in product(kinds, params):
-                array = arrays[f"{kind}/{name}"]
-                if (array.shape, array.dtype) != (params[name].shape, params[name].dtype):
-                    raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
-                kinds[kind][name] = array
-            for key, name in product(self._state_names, params):
-                configs[name][key] = kinds[key][name]
-            progress = {name: info[name] for name in _PROGRESS}
-            check_whole("it", 0, epoch=progress["epoch"], iteration=progress["iteration"])
-            check_number("it", seconds=progress["seconds"])
-            loss_history, order = arrays["loss_history"].tolist(), None
-            if progress["iteration"] % self._iterations_per_epoch:
-                order = arrays["order"]
-                if not np.array_equal(np.sort(order), np.arange(len(self.y_train))):
-                    raise ValueError("order is no order of the examples")
-            for rng, state in zip(self._generators, info["rng"], strict=True):
-                rng.bit_generator.state = state
-            self._set_params(kinds["params"])
-            ours, scores = self.model.loss(self.X_train[:4]), arrays["scores"]
-            same = ours.shape == scores.shape and np.allclose(ours, scores, 1e-3, 1e-3)
-        if not same:
-            self._set_params(before)
-            raise ValueError(
-                f"Solver: the checkpoint {path} is of another model: its parameters fit, but this "
-                "model computes other scores with them"
+    def _not_finite(self, name, X, what):
+        """The exception for what is not finite: X of that name is bad data, or the run diverged."""
+        if X.dtype.kind == "f" and not np.isfinite(X).all():
+            return ValueError(
+                f"Solver: {name} holds NaN or infinite numbers, in a minibatch "
+                f"at iteration {self.iteration}"
             )
-        for name, value in progress.items():
-            setattr(self, name, value)
-        self.loss_history, self._order = loss_history, order
-        self._configs, self.best_params = configs, kinds["best_params"]
-        self._last_params = kinds["params"]
-        self._set_params(self.best_params)
-        if self.verbose:
-            print(f"going on from {path}: {self.epoch} of {self.num_epochs} epochs are done")
-
-    def _progress_bar(self, total):
-        return tqdm(
-            total=total, initial=self.iteration, unit="it", leave=False, disable=not self.verbose
+        return DivergedError(
+            f"Solver: {what} at iteration {self.iteration} (epoch {self.epoch + 1}) "
+            f"with learning rate {self.learning_rate:g}; the best parameters so far are kept"
         )
 
-    def _show(self, bar, total):
-        bar.set_description(f"epoch {self.epoch + 1}/{self.num_epochs}", refresh=False)
-        shown = {"loss": np.mean(self.loss_history[-self.print_every :])}
-        shown["train"] = self.train_acc_history[-1]
-        if self.val_acc_history:
-            shown["val"] = self.val_acc_history[-1]
-        shown["lr"] = self._current_learning_rate(total)
-        bar.set_postfix({key: f"{value:.4g}" for key, value in shown.items()}, refresh=False)
 
-    def _summary(self):
-        done = f"{self.epoch} epochs ({self.iteration:,} iterations)"
-        if self.interrupted:
-            done = f"stopped by Ctrl-C after {done}"
-        line = f"{done}: training accuracy {self.train_acc_history[-1]:.2%}"
-        if self.val_acc_history:
-            best = self.val_acc_history.index(self.best_val_acc)
-            line += f", best validation accuracy {self.best_val_acc:.2%} after epoch {best}"
-        return line
-
-
-def _examples(data, part):
-    """X and y of a part of the data, checked against each other."""
-    names = f"X_{part}", f"y_{part}"
-    if missing := [name for name in names if data.get(name) is None]:
-        raise ValueError(f"Solver: data lacks {' and '.join(missing)}; it has {', '.join(data)}")
-    X, y = (data[name] for name in names)
-    if not hasattr(X, "shape"):
-        raise TypeError(f"Solver: {names[0]} must be an array, got {describe(X)}")
-    y = np.asarray(y)
-    if y.ndim != 1 or len(X) != len(y):
+def _check_options(solver):
+    check_choice("Solver", UPDATE_RULES, update_rule=solver.update_rule)
+    known = DEFAULTS[solver.update_rule]
+    if unknown := set(solver.optim_config) - set(known):
         raise ValueError(
-            f"Solver: {names[1]} must have shape ({len(X)},), one label an example of {names[0]}, "
-            f"got {y.shape}"
+            f"Solver: optim_config has {', '.join(sorted(unknown))}, "
+            f"which {solver.update_rule} does not take; it takes {', '.join(known)}"
         )
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"Solver: {names[1]} must hold integers, got {y.dtype}")
-    if len(y) and y.min() < 0:
-        raise ValueError(f"Solver: {names[1]} must hold labels from 0 on, got {y.min()}")
-    return X, y
-
-
-@contextmanager
-def _damaged(path):
-    """Say of a checkpoint that it is damaged, where its content is not what it must be."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error
-
-
-def _copy(params):
-    return {name: value.copy() for name, value in params.items()}
-
-
-@contextmanager
-def _deferred_interrupt():
-    """Turn the first Ctrl-C into an event that is set, so that no step is left half done.
-
-    A second Ctrl-C acts at once, as it would without this.
-    """
-    event = threading.Event()
-    previous = signal.getsignal(signal.SIGINT)
-    # Only the main thread may handle signals, and a job in the background ignores Ctrl-C.
-    if threading.current_thread() is not threading.main_thread() or previous is signal.SIG_IGN:
-        yield event
-        return
-
-    def handler(signum, frame):
-        event.set()
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    check_number("Solver", positive=True, lr_decay=solver.lr_decay)
+    for name in ("batch_size", "num_epochs", "print_every", "num_train_samples", "num_val_samples"):
+        value = getattr(solver, name)
+        if value is not None or "samples" not in name:
+            check_integer("Solver", **{name: value})
+    for name in ("schedule", "transform", "after_epoch"):
+        function = getattr(solver, name)
+        if function is not None and not callable(function):
+            raise TypeError(f"Solver: {name} must be callable, got {function!r}")

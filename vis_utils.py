@@ -1,6 +1,7 @@
 """Every plot, table and listing of the notebook, so that its cells stay short.
 
-Each function but `format_table` and `show_code` makes one matplotlib figure and returns it.
+Each function but `format_table` and `show_code` makes one matplotlib figure and returns it. What is
+shown several times, such as curves, comes as a dict by the name that the legend or title gives it.
 """
 
 import ast
@@ -36,15 +37,8 @@ FORMATS = {
 def format_table(rows):
     """A table for reading: percentages as such, no superfluous digits, no row numbers.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame or list of dict
-        Columns that `FORMATS` names are written as it says; the first column becomes the index.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        Of text where a format applies.
+    rows is a pandas.DataFrame or a list of dicts. Columns that `FORMATS` names are written as it
+    says; the first column becomes the index.
     """
     table = pd.DataFrame(rows)
     formats = {name: FORMATS[name] for name in table.columns if name in FORMATS}
@@ -53,18 +47,7 @@ def format_table(rows):
 
 
 def show_code(*functions):
-    """The code of functions, without their docstrings.
-
-    Parameters
-    ----------
-    *functions : function
-        Written in a file.
-
-    Returns
-    -------
-    listing : IPython.display.Markdown
-        Which a notebook shows in colours.
-    """
+    """The code of functions, without their docstrings, which a notebook shows in colours."""
     listings = []
     for function in functions:
         source = textwrap.dedent(inspect.getsource(function))
@@ -86,22 +69,11 @@ def _as_pictures(images):
 
 
 def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
-    """Images side by side in a grid.
+    """Images side by side in a grid, each with its title above it where titles are given.
 
-    Parameters
-    ----------
-    images : ndarray, shape (N, H, W), (N, 1, H, W) or (N, H * W) with H = W
-    titles : sequence, optional
-        One a picture, shown above it.
-    columns : int, default 10
-    cmap : str, default 'gray_r'
-        Matplotlib colour map; the default shows pixels as ink on paper.
-    limits : tuple of float, optional
-        Values that the ends of the colour map stand for; default each picture's own extremes.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    images is (N, H, W), (N, 1, H, W), or (N, H * W) with H = W. The default colour map shows pixels
+    as ink on paper. limits are the values at the ends of the colour map, by default each picture's
+    own extremes.
     """
     images = _as_pictures(images)
     if len(images) == 0:
@@ -123,19 +95,7 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
 
 
 def show_weights(w, *, columns=10):
-    """The columns of a first layer's weights as images: blue negative, red positive, white zero.
-
-    Parameters
-    ----------
-    w : ndarray of float, shape (H * H, M)
-        One unit a column, such as ``net.params["W1"]``.
-    columns : int, default 10
-        Pictures in a row.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
-    """
+    """First-layer weights w (H * H, M), one image a column: blue is < 0, red > 0, white 0."""
     end = np.abs(w).max()
     return show_images(w.T, columns=columns, cmap="RdBu_r", limits=(-end, end))
 
@@ -143,16 +103,7 @@ def show_weights(w, *, columns=10):
 def show_matrices(matrices, mark):
     """Small matrices side by side, with their numbers in their cells.
 
-    Parameters
-    ----------
-    matrices : dict of str to ndarray, shape (H, W)
-        By title.
-    mark : ndarray of bool or float, shape (H, W)
-        Cells where it is not 0 are shaded in every matrix of that shape.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    Cells where mark (H, W) is not 0 are shaded in every matrix of that shape.
     """
     fig, axes = plt.subplots(
         1, len(matrices), figsize=(3 * len(matrices), 3.2), squeeze=False, layout="constrained"
@@ -167,19 +118,7 @@ def show_matrices(matrices, mark):
 
 
 def plot_curves(x, curves, xlabel, ylabel):
-    """Functions of one variable in one picture.
-
-    Parameters
-    ----------
-    x : ndarray of float, shape (T,)
-    curves : dict of str to ndarray, shape (T,)
-        By name.
-    xlabel, ylabel : str
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
-    """
+    """Functions of one variable in one picture: x (T,), and curves (T,) by name."""
     fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(x, values, ("-", "o", "--")[i % 3], ms=4, label=name)
@@ -190,19 +129,7 @@ def plot_curves(x, curves, xlabel, ylabel):
 
 
 def plot_activations(activations, *, limit=6.0):
-    """Activation functions of one variable, and their derivatives.
-
-    Parameters
-    ----------
-    activations : dict of str to (forward, backward)
-        Layer functions by name.
-    limit : float, default 6.0
-        The curves run from -limit to limit.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
-    """
+    """Activation functions, each a pair (forward, backward), and their derivatives around 0."""
     x = np.linspace(-limit, limit, 601)
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for name, (forward, backward) in activations.items():
@@ -218,18 +145,7 @@ def plot_activations(activations, *, limit=6.0):
 
 
 def plot_by_layer(values, ylabel):
-    """One line a network over the layers of that network, on a logarithmic scale.
-
-    Parameters
-    ----------
-    values : dict of str to sequence of float
-        The numbers of layers 1, 2, ..., by the network's name.
-    ylabel : str
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
-    """
+    """For each network one number a layer, as lines over the layers, on a logarithmic scale."""
     fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
     for name, numbers in values.items():
         ax.semilogy(np.arange(1, len(numbers) + 1), numbers, "o-", label=name)
@@ -241,18 +157,9 @@ def plot_by_layer(values, ylabel):
 
 
 def plot_training(solvers, *, smooth=100):
-    """Loss of the iterations and accuracies of the epochs of one or several runs.
+    """Loss of the iterations and accuracies of the epochs of one or several trained Solvers.
 
-    Parameters
-    ----------
-    solvers : dict of str to Solver
-        Trained ones, by name.
-    smooth : int, default 100
-        Iterations that the loss is averaged over; fewer where a run is short.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    The loss is averaged over ``smooth`` iterations; fewer where a run is short.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for i, (name, solver) in enumerate(solvers.items()):
@@ -281,14 +188,7 @@ def plot_training(solvers, *, smooth=100):
 def plot_confusion(labels, predicted, *, num_classes=10):
     """How often each class was taken for each other one; the right answers are left blank.
 
-    Parameters
-    ----------
-    labels, predicted : ndarray of int, shape (N,)
-    num_classes : int, default 10
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    labels and predicted are integers, (N,).
     """
     counts = np.zeros((num_classes, num_classes), int)
     np.add.at(counts, (labels, predicted), 1)
@@ -312,19 +212,9 @@ def plot_confusion(labels, predicted, *, num_classes=10):
 def plot_search(table, columns, importances):
     """Trials of a search: error against each hyperparameter, importances, best error so far.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One trial a row, with the columns ``trial``, ``outcome``, ``validation accuracy`` and the
-        hyperparameters.
-    columns : sequence of str
-        The hyperparameters, one panel each; on a logarithmic axis where they span a factor of 8.
-    importances : dict of str to float
-        By hyperparameter.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    table has one trial a row, with the columns ``trial``, ``outcome``, ``validation accuracy`` and
+    the hyperparameters in columns: one panel each, on a logarithmic axis where they span a factor
+    of 8. importances is by hyperparameter.
     """
     fig = plt.figure(figsize=(2.4 * len(columns), 6), layout="constrained")
     top, bottom = fig.subfigures(2, 1)
@@ -362,16 +252,8 @@ def plot_search(table, columns, importances):
 def plot_architectures(table, *, values=("training accuracy", "validation accuracy")):
     """Accuracies of networks of several depths and widths: mean and standard deviation over runs.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One run a row, with the columns ``hidden layers``, ``width`` and those of values.
-    values : sequence of str
-        Columns to show, one panel each.
-
-    Returns
-    -------
-    fig : matplotlib.figure.Figure
+    table has one run a row, with the columns ``hidden layers``, ``width`` and values, one panel
+    each.
     """
     fig, axes = plt.subplots(1, len(values), figsize=(9, 3.6), layout="constrained")
     for ax, value in zip(axes, values, strict=True):

@@ -24,16 +24,20 @@ def images(n):
 
 
 def distortion(dims, n):
-    from augment import distort
+    from leaderboard.augment import distort
+    from support.process import keep_freed_memory
 
+    keep_freed_memory()
     X, rng = images(n), np.random.default_rng(0)
     return lambda: distort(X, rng)
 
 
 def adversarial_step(dims, n):
-    from augment import adversarial
     from fc_net import FullyConnectedNet
+    from leaderboard.augment import adversarial
+    from support.process import keep_freed_memory
 
+    keep_freed_memory()
     X, net = images(n), FullyConnectedNet(dims[0], dims[1:-1], dims[-1], seed=0)
     return lambda: adversarial(X, None, net=net)
 

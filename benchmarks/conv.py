@@ -57,7 +57,9 @@ def conv_inputs(shape, filters, size, pad, how="in C order"):
 
 def our_conv(shape, filters, size, pad, backward, how):
     from conv import conv_backward, conv_forward
+    from support.process import keep_freed_memory
 
+    keep_freed_memory()
     x, w, b, dout = conv_inputs(shape, filters, size, pad, how)
 
     def step():
@@ -114,7 +116,9 @@ def pool_inputs(shape, size, stride, how="in C order"):
 
 def our_pool(shape, size, stride, backward, how):
     from conv import max_pool_backward, max_pool_forward
+    from support.process import keep_freed_memory
 
+    keep_freed_memory()
     x, dout = pool_inputs(shape, size, stride, how)
 
     def step():

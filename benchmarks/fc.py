@@ -55,6 +55,9 @@ def products(dims, n):
 def ours(dims, n):
     from fc_net import FullyConnectedNet
     from optim import sgd_momentum
+    from support.process import keep_freed_memory
+
+    keep_freed_memory()
 
     net = FullyConnectedNet(dims[0], dims[1:-1], dims[-1], seed=0)
     X, y = batch(dims, n)

@@ -1,7 +1,10 @@
 """Settings and data that all tests share."""
 
+import signal
+
 import numpy as np
 import pytest
+from helpers import toy_problem
 from hypothesis import settings
 
 from data_utils import SAMPLE
@@ -17,11 +20,15 @@ def rng():
 
 @pytest.fixture
 def toy_data():
-    """Two classes of points in the plane, told apart by a curve: learned in a second."""
-    rng = np.random.default_rng(1)
-    X = rng.random((400, 2)).astype(np.float32)
-    y = (X[:, 1] > X[:, 0] ** 2).astype(np.int64)
-    return {"X_train": X[:300], "y_train": y[:300], "X_val": X[300:], "y_val": y[300:]}
+    return toy_problem()
+
+
+@pytest.fixture
+def foreground():
+    """Ctrl-C as in a program in the foreground, however these tests were started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_collection_modifyitems(items):

@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import fc_net_loss
 
-from fc_net import FullyConnectedNet
+from fc_net import ACTIVATIONS, FullyConnectedNet
 from gradient_check import check_layer, eval_numerical_gradient, rel_error
 from layers import softmax_loss
-from network import ACTIVATIONS
 
 sizes = st.integers(1, 5)
 
@@ -159,9 +158,9 @@ def test_bad_arguments(arguments, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hidden_dim": [2.5]}, "hidden_dim must be a whole number, got 2.5"),
-        ({"hidden_dim": [True]}, "hidden_dim must be a whole number, got True"),
-        ({"num_classes": None}, "num_classes must be a whole number, got None"),
+        ({"hidden_dim": [2.5]}, "hidden_dim must be an integer, got 2.5"),
+        ({"hidden_dim": [True]}, "hidden_dim must be an integer, got True"),
+        ({"num_classes": None}, "num_classes must be an integer, got None"),
         ({"weight_scale": None}, "weight_scale must be a number, got None"),
         ({"reg": "0"}, "reg must be a number, got '0'"),
     ],

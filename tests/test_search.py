@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 import search
 from search import DEFAULTS, make_solver, open_study, table, train
+from support.storage import open_storage
 
 ROOT = Path(__file__).parent.parent
 
@@ -204,7 +205,7 @@ def test_killed_search_goes_on(storage):
 
 def test_a_process_that_looks_for_a_trial_keeps_the_others_out(storage):
     path = storage.removeprefix("sqlite:///")
-    with search._open_storage(storage).engine.begin(), closing(sqlite3.connect(path)) as other:
+    with open_storage(storage).engine.begin(), closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA busy_timeout = 0")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")

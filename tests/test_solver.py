@@ -7,30 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from helpers import interrupted_after, make_solver, noise, state
 
-from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 
-
-@pytest.fixture(autouse=True)
-def _foreground():
-    """Ctrl-C as in a program in the foreground, however these tests were started."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def make_solver(data, *, net_seed=0, **options):
-    net = FullyConnectedNet(2, [16], 2, seed=net_seed)
-    defaults = {
-        "update_rule": "sgd_momentum",
-        "optim_config": {"learning_rate": 0.3},
-        "batch_size": 32,
-        "num_epochs": 8,
-        "verbose": False,
-        "seed": 0,
-    }
-    return Solver(net, data, **{**defaults, **options})
+pytestmark = pytest.mark.usefixtures("foreground")
 
 
 class Recorder:
@@ -50,17 +31,6 @@ class Recorder:
 def recorder_data(n=10):
     X = np.arange(n)[:, None]
     return {"X_train": X, "y_train": X[:, 0] % 4, "X_val": X[:4], "y_val": np.zeros(4, int)}
-
-
-def state(solver):
-    """Everything that a run leaves behind, as bytes."""
-    histories = solver.loss_history, solver.train_acc_history, solver.val_acc_history
-    arrays = [
-        *map(np.array, histories),
-        *solver.best_params.values(),
-        *solver.model.params.values(),
-    ]
-    return [array.tobytes() for array in arrays]
 
 
 @pytest.mark.parametrize("rule", ["sgd", "sgd_momentum", "rmsprop", "adam"])
@@ -103,9 +73,6 @@ def test_histories_and_best_parameters(toy_data):
 
 
 def test_seed_fixes_every_bit(toy_data):
-    def noise(X, rng):
-        return X + 0.01 * rng.standard_normal(X.shape, dtype=np.float32)
-
     first, again, other = (
         make_solver(toy_data, seed=seed, transform=noise, num_train_samples=50)
         for seed in (1, 1, 2)
@@ -140,7 +107,7 @@ def learning_rates(**options):
         model, recorder_data(8), batch_size=2, num_epochs=2, verbose=False, seed=0, **options
     )
     solver.train()
-    w.append(solver._last_params["w"].item())
+    w.append(solver.last_params["w"].item())
     return -np.diff(w)
 
 
@@ -183,7 +150,7 @@ def test_without_validation_data_the_last_parameters_are_best(toy_data):
         assert solver.val_acc_history == []
         assert np.isnan(solver.best_val_acc)
         for name, p in solver.model.params.items():
-            np.testing.assert_array_equal(p, solver._last_params[name])
+            np.testing.assert_array_equal(p, solver.last_params[name])
         assert solver.train_acc_history[-1] > 0.8
 
 
@@ -207,19 +174,6 @@ def test_training_reads_only_minibatches():
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     Solver(Recorder(), data, batch_size=50, num_epochs=1, verbose=False).train()
     assert 0 < X.largest <= 1000
-
-
-def interrupted_after(n):
-    """A transform that presses Ctrl-C in the middle of iteration n."""
-    calls = []
-
-    def transform(X, rng):
-        calls.append(1)
-        if len(calls) == n:
-            os.kill(os.getpid(), signal.SIGINT)
-        return X
-
-    return transform
 
 
 @pytest.mark.parametrize("iterations", [1, 10, 34])
@@ -280,7 +234,7 @@ def test_more_epochs_after_a_finished_run(toy_data):
 
 
 def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
-    solver = make_solver(toy_data, num_epochs=100)
+    solver = make_solver(toy_data, num_epochs=100, lr_decay=1.0)
     blow_up_at = 25
     solver.schedule = lambda t: 1e30 if solver.iteration >= blow_up_at else 1.0
     with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28) .* 3e\+29"):
@@ -365,8 +319,8 @@ def test_bad_data(toy_data, change, error, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
-        ({"print_every": None}, "print_every must be a whole number, got None"),
+        ({"batch_size": 2.5}, "batch_size must be an integer, got 2.5"),
+        ({"print_every": None}, "print_every must be an integer, got None"),
         ({"lr_decay": "0.9"}, "lr_decay must be a number, got '0.9'"),
         ({"schedule": 0.5}, "schedule must be callable, got 0.5"),
         ({"transform": "flip"}, "transform must be callable, got 'flip'"),
@@ -377,11 +331,25 @@ def test_options_of_the_wrong_type(toy_data, options, message):
         make_solver(toy_data, **options)
 
 
-def test_nan_in_the_data_is_not_called_divergence(toy_data):
-    X = toy_data["X_train"].copy()
+@pytest.mark.parametrize("name", ["X_train", "X_val"])
+def test_nan_in_the_data_is_not_called_divergence(toy_data, name):
+    X = toy_data[name].copy()
     X[17, 1] = np.nan
-    with pytest.raises(ValueError, match=r"Solver: X_train, .* holds NaN or infinite numbers"):
-        make_solver({**toy_data, "X_train": X}).train()
+    with pytest.raises(ValueError, match=f"Solver: {name} holds NaN or infinite numbers"):
+        make_solver({**toy_data, name: X}).train()
+
+
+def test_nan_of_a_transform_is_not_called_divergence(toy_data):
+    solver = make_solver(toy_data, transform=lambda X, rng: X * np.nan)
+    with pytest.raises(ValueError, match="Solver: X_train, or what transform made of it, holds"):
+        solver.train()
+
+
+def test_scores_that_overflow_when_measured_are_divergence(toy_data):
+    solver = make_solver(toy_data)
+    solver.model.params["W2"][...] = np.inf
+    with pytest.raises(DivergedError, match="scores are not finite at iteration 0"):
+        solver.train()
 
 
 def test_check_accuracy_refuses_bad_numbers(toy_data):

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 import vis_utils
-from fc_net import FullyConnectedNet
-from network import ACTIVATIONS
+from fc_net import ACTIVATIONS, FullyConnectedNet
 from solver import Solver
 
 mpl.use("Agg")

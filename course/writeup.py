@@ -1,7 +1,7 @@
 """The hand-in: write-up, code archive and submission, made from the executed notebook.
 
-    python writeup.py --name "Ada Lovelace" --student-id 1815 --kaggle-score 0.9965
-    python writeup.py @me.txt               # the same arguments from a file, one a line
+    python -m course.writeup --name "Ada Lovelace" --student-id 1815 --kaggle-score 0.9965
+    python -m course.writeup @me.txt        # the same arguments from a file, one a line
 
 The folder ``hand_in`` then holds ``writeup.pdf``, ``code.zip`` and ``submission.csv``. What is not
 given stays a blank to be filled in by hand. When nothing has changed, the files come out the same,
@@ -26,22 +26,13 @@ from pathlib import Path
 import nbformat
 import pypandoc
 import typst
-from IPython.display import display
 
+from course.sources import ARCHIVE, NOTEBOOK, RECORD, ROOT, SOURCES, checksums, files
 from data_utils import read_submission
-from npz import atomic_write
+from support.npz import atomic_write
 
-ROOT = Path(__file__).parent
-LAYOUT = ROOT / "writeup.typ"
-NOTEBOOK = "starter_code.ipynb"
+LAYOUT = Path(__file__).with_name("writeup.typ")
 SUBMISSION = "submission.csv"
-MEASUREMENTS = "recipes.csv"
-# Files of the appendix, in its order; the archive has also those that are no Python.
-SOURCES = ("*.py", "tests/*.py", "benchmarks/*.py", "datasets/*.py")
-ARCHIVE = (
-    *SOURCES, "README.md", "*.txt", "*.toml", "*.typ", NOTEBOOK, MEASUREMENTS,
-    "benchmarks/*.txt", "datasets/README.md",
-)  # fmt: skip
 CERTIFICATION = (
     "I certify that I wrote this write-up and its code myself, in my own words, that I have not "
     "looked at the solutions of other students, and that every outside source that I used is "
@@ -56,58 +47,15 @@ FIELDS = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
-# The key under which an executed notebook keeps the checksums of the sources that it ran.
-RECORD = "application/vnd.sources+json"
-
-
-def _files(root, patterns):
-    """The files that match, each once, as paths relative to root with slashes."""
-    found = {p.relative_to(root).as_posix(): None for q in patterns for p in sorted(root.glob(q))}
-    return list(found)
-
-
-def checksums(root):
-    """Checksums of what a notebook can report on.
-
-    Parameters
-    ----------
-    root : path
-        Folder of the project.
-
-    Returns
-    -------
-    dict of str to str
-        SHA-256 by file name; all modules beside the notebook but this one, and the measurements.
-    """
-    return {
-        name: hashlib.sha256((root / name).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for name in _files(root, ["*.py", MEASUREMENTS])
-        if name != Path(__file__).name
-    }
-
-
-def record_sources():
-    """Record in the notebook that calls this which sources it runs: `check_notebook` wants that."""
-    sums = checksums(ROOT)
-    text = f"{len(sums)} source files: {', '.join(sums)}"
-    display({"text/plain": text, RECORD: sums}, raw=True)
+LINE = 100  # characters of code in a line of the PDF
+PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
 
 def check_notebook(notebook, root):
     """Raise ValueError unless a notebook is fit to be handed in.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        With `record_sources` called in one of its cells.
-    root : path
-        Folder of the sources that it reports on.
-
-    Raises
-    ------
-    ValueError
-        If a code cell was not executed, or not in order from the top; if one ended with an error;
-        if the sources are others now than those that ran, which are named.
+    Its code cells were executed in order from the top, none ended in an error, and the sources in
+    the folder root are those that ran, as `course.sources.record_sources` recorded them.
     """
     again = "execute it from top to bottom"
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
@@ -134,18 +82,9 @@ def check_notebook(notebook, root):
 
 
 def to_markdown(notebook, folder):
-    """A notebook as one text in Markdown.
+    """A notebook as one text in Markdown: code and what it printed in fences, pictures, tables.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    folder : path
-        Where its pictures are written.
-
-    Returns
-    -------
-    text : str
-        Markdown cells as they are, code and what it printed in fences, pictures, tables.
+    The pictures are written to the folder.
     """
     parts = []
     for cell in notebook.cells:
@@ -164,7 +103,7 @@ def _is_progress(output):
 
 def _fenced(text, language=""):
     # Typst breaks long lines between words; what has no spaces would run out of the page.
-    lines = (textwrap.wrap(line, 100, **_WRAP) or [""] for line in text.rstrip().split("\n"))
+    lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
     return "\n".join([f"~~~~~~{language}", *chain.from_iterable(lines), "~~~~~~"])
 
 
@@ -176,7 +115,7 @@ def _output(output, folder):
         path = folder / f"{hashlib.sha256(png).hexdigest()[:16]}.png"
         path.write_bytes(png)
         width = output.metadata.get("image/png", {}).get("width", 600)  # in pixels of the screen
-        return f"![]({path.name}){{width={min(100, width // 9)}%}}"
+        return f"![]({path.name}){{width={min(100, width // PIXELS)}%}}"
     if "text/markdown" in output.data:
         return output.data["text/markdown"]
     if "text/html" in output.data:
@@ -187,19 +126,8 @@ def _output(output, folder):
 
 
 def make_pdf(notebook, fields, path, root):
-    """Write the PDF.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    fields : dict
-        Any of the keys of `FIELDS`, for the title page.
-    path : path
-        The file.
-    root : path
-        Folder of the sources in the appendix.
-    """
-    sources = _files(root, SOURCES)
+    """Write the PDF: fields, any of the keys of `FIELDS`, on the title page; notebook; sources."""
+    sources = files(root, SOURCES)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         text = to_markdown(notebook, folder)
@@ -212,7 +140,7 @@ def make_pdf(notebook, fields, path, root):
         }
         (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
         for source in sources:
-            (folder / source).parent.mkdir(exist_ok=True)
+            (folder / source).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / source, folder / source)
         layout = pypandoc.convert_text(
             text, "typst", "commonmark_x", ["--standalone", f"--template={LAYOUT}"]
@@ -224,17 +152,9 @@ def make_pdf(notebook, fields, path, root):
 
 
 def make_archive(path, root):
-    """Write the zip archive of the code: no data, no outputs, the same bytes each time.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    root : path
-        Folder of the project.
-    """
+    """Write the zip archive of the code: no data, the same bytes each time."""
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in _files(root, ARCHIVE):
+        for name in files(root, ARCHIVE):
             # A member's date is that of the zip format's first day, unless it is given.
             archive.writestr(zipfile.ZipInfo(f"code/{name}"), (root / name).read_bytes())
 
@@ -255,9 +175,9 @@ def main(arguments=None):
         check_notebook(notebook, ROOT)
         num_predictions = len(read_submission(ROOT / SUBMISSION))
     except nbformat.ValidationError as error:
-        sys.exit(f"writeup.py: {NOTEBOOK} is no notebook: {error}")
+        sys.exit(f"writeup: {NOTEBOOK} is no notebook: {error}")
     except (OSError, ValueError) as error:
-        sys.exit(f"writeup.py: {error}")
+        sys.exit(f"writeup: {error}")
     out.mkdir(parents=True, exist_ok=True)
     make_pdf(notebook, vars(arguments), out / "writeup.pdf", ROOT)
     make_archive(out / "code.zip", ROOT)

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all, and arrays in .npz files that are read without trust.
+"""Files that are written whole or not at all, and .npz files that are read without trust.
 
 Nothing is ever pickled or unpickled: an .npz file holds plain arrays, and one text in JSON for all
-that is no array.
+that is no array. What cannot be written or opened is an OSError; a file that is damaged, or is
+something else, is a ValueError.
 """
 
 import glob
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 INFO = "info"  # the member of an .npz file that holds the JSON
+LEFTOVER_AGE = 3600  # seconds after which a temporary file is that of a killed process
+HEADER_BYTES = 2**14  # more than the header of a .npy member can need
 
 
 @contextmanager
@@ -26,29 +29,8 @@ def atomic_write(path, mode="wb", *, newline=None):
 
     What is written goes to a temporary file in the same folder, which is flushed to disk and
     renamed at the end of the ``with`` block, or removed where the block raises. One that a killed
-    process has left is removed by a later call, an hour after.
+    process has left is removed by a later call. mode is 'wb', or 'w' for text in UTF-8.
 
-    Parameters
-    ----------
-    path : str or path
-        The file to create or to replace.
-    mode : {'wb', 'w'}, default 'wb'
-        Bytes, or text in UTF-8.
-    newline : str, optional
-        As of `open`.
-
-    Yields
-    ------
-    file object
-        Open for writing.
-
-    Raises
-    ------
-    OSError
-        The folder does not exist, the disk is full, and so on. A file of this name is unchanged.
-
-    Examples
-    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_write(Path(folder, "note.txt"), "w") as file:
@@ -57,10 +39,10 @@ def atomic_write(path, mode="wb", *, newline=None):
     'hello'
     """
     path = Path(os.path.realpath(path))  # a link stays a link
-    for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with suppress(FileNotFoundError):  # another process has just renamed or removed it
-            if time.time() - left_over.stat().st_mtime > 3600:
-                left_over.unlink()
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
+                leftover.unlink()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     encoding = None if "b" in mode else "utf-8"
     file = temporary.open(mode.replace("w", "x"), newline=newline, encoding=encoding)
@@ -76,30 +58,13 @@ def atomic_write(path, mode="wb", *, newline=None):
 
 
 def read_header(archive, member):
-    """What a member of an .npz file announces, without reading its numbers.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-    member : str
-        Its name with the suffix ``.npy``.
-
-    Returns
-    -------
-    shape : tuple of int
-    dtype : numpy.dtype
-
-    Raises
-    ------
-    ValueError
-        If it is no array, or its size is not the one that it announces.
-    """
+    """Shape and dtype that a ``.npy`` member of a ZipFile announces; its numbers are not read."""
     info = archive.getinfo(member)
     # zipfile bounds what it inflates by what is asked for, but not for bzip2 and lzma.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member}: expected stored or deflated")
     with archive.open(info) as file:
-        head = io.BytesIO(file.read(2**14))  # a header's own length is not to be trusted
+        head = io.BytesIO(file.read(HEADER_BYTES))  # a header's own length is not to be trusted
     if np.lib.format.read_magic(head) == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(head)
     else:
@@ -110,71 +75,22 @@ def read_header(archive, member):
 
 
 def read_member(archive, member):
-    """An array of an .npz file.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-    member : str
-        Its name with the suffix ``.npy``.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError, zipfile.BadZipFile
-        If it is damaged or holds objects.
-    """
+    """The array in a ``.npy`` member of a ZipFile."""
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def save_npz(path, info, arrays):
-    """Write arrays, and what describes them, into one file.
-
-    Parameters
-    ----------
-    path : str or path
-        Replaced, once the new file is whole and on the disk.
-    info : dict
-        Anything that JSON can hold, and small arrays, which come back as lists.
-    arrays : dict of str to ndarray
-        By name, any but 'info'.
-
-    Raises
-    ------
-    OSError
-        The folder does not exist, the disk is full, and so on. A file of this name is unchanged.
-    """
-    text = np.frombuffer(json.dumps(info, default=np.ndarray.tolist).encode(), np.uint8)
+    """Write arrays by name, and a dict in JSON, with plain numbers and lists for those of NumPy."""
+    text = np.frombuffer(json.dumps(info, default=lambda value: value.tolist()).encode(), np.uint8)
     with atomic_write(path) as file:
         np.savez(file, **{INFO: text}, **arrays)
 
 
 def load_npz(path, what, max_bytes):
-    """Read a file that `save_npz` wrote.
+    """Read info and arrays that `save_npz` wrote, max_bytes of them at most.
 
-    Parameters
-    ----------
-    path : str or path
-    what : str
-        What the file should be, for messages: ``'a checkpoint'``.
-    max_bytes : int
-        The arrays may have so many bytes together; no more memory than that is used.
-
-    Returns
-    -------
-    info : dict
-    arrays : dict of str to ndarray
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, holds more, or is something else.
-    OSError
-        If it cannot be opened.
+    what says in errors what the file should be: 'a checkpoint'.
     """
     with open(path, "rb") as file:
         try:
@@ -194,16 +110,10 @@ def load_npz(path, what, max_bytes):
 
 
 def difference(there, here):
-    """What first differs between what a file describes and what it is to be loaded into.
+    """Which entry of two dicts differs first, for a message; None where all agree.
 
-    Parameters
-    ----------
-    there, here : dict
-
-    Returns
-    -------
-    str or None
-        For a message, ``'W1 is absent there and (2, 3) here'``; None where all agree.
+    >>> difference({"b1": 2}, {"W1": 3, "b1": 2})
+    'W1 is absent there and 3 here'
     """
     for key in [*there, *here]:
         a, b = there.get(key, "absent"), here.get(key, "absent")

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import recipes
-from augment import adversarial
 from data_utils import load_mnist, read_submission
 from fc_net import FullyConnectedNet
-from network import Ensemble
-from recipes import RECIPES, Training, run, summary
+from leaderboard import recipes
+from leaderboard.augment import adversarial
+from leaderboard.ensemble import Ensemble
+from leaderboard.recipes import RECIPES, Training, run, summary
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 TINY = Training("tiny", partial(FullyConnectedNet, 784, [20]), num_epochs=3, batch_size=20)
 
 
@@ -96,7 +96,7 @@ def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, 
     monkeypatch.setitem(RECIPES, "tiny", [TINY])
     negatives = {**data, "X_train": negative(data["X_train"]), "X_val": negative(data["X_val"])}
     other, _ = run("tiny", negatives, checkpoints=tmp_path / "b", verbose=False)
-    assert same(model.networks[0].network, other.networks[0])
+    assert same(model.networks[0], other.networks[0])
     np.testing.assert_array_equal(model.loss(data["X_test"]), other.loss(negative(data["X_test"])))
 
 
@@ -173,7 +173,8 @@ def test_command_measures_and_writes_what_it_trained(
 
 # The command, with a recipe that takes its time, so that a signal meets it in the middle.
 SLOW = """
-import time, recipes
+import time
+from leaderboard import recipes
 
 def slow(X, rng):
     time.sleep(0.1)
@@ -197,7 +198,7 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert errors.rstrip().endswith("goes on from the last checkpoint.")
+    assert errors.rstrip().endswith("resumes from the last checkpoint.")
     assert not (tmp_path / "out.csv").exists()
     done = subprocess.run(command, check=True, **options)
     assert "quick: validation error" in done.stdout
@@ -205,7 +206,7 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
 
 
 def test_readme_says_what_was_measured():
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "leaderboard/README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
     said = {row[0]: row[-5:] for row in rows if row and row[0] in RECIPES}
     for row in summary().to_dict("records"):

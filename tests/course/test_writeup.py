@@ -11,9 +11,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
-import writeup
+from course import writeup
+from course.sources import RECORD, checksums
+from course.writeup import check_notebook, main, make_archive
 from data_utils import save_submission
-from writeup import RECORD, check_notebook, checksums, main, make_archive
 
 LONG_LINE = "name = " + " + ".join(["another_name"] * 6) + "  #"
 LONG_LINE = LONG_LINE.ljust(100, "x")

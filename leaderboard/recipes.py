@@ -1,15 +1,15 @@
 """Named training recipes: the settings behind every accuracy that the README states.
 
-    python recipes.py elastic-800           # train, measure, write submission.csv
-    python recipes.py best --seed 0 --data DIR --out submission.csv
+    python -m leaderboard.recipes elastic-800      # train, measure, write submission.csv
+    python -m leaderboard.recipes best --seed 0 --data DIR --out submission.csv
 
 Everything in a recipe was chosen on validation images; the test images are read once, at the end.
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
-a checkpoint is written: the same command goes on where an earlier one was stopped or killed, and
+a checkpoint is written: the same command resumes where an earlier one was stopped or killed, and
 does not train again what is finished.
 
-``--record recipes.csv`` adds what a run measured to that file, from which `summary` makes the table
-of the README and of the notebook.
+``--record leaderboard/recipes.csv`` adds what a run measured to that file, from which `summary`
+makes the table of the notebook and of this folder's README.
 """
 
 import argparse
@@ -24,21 +24,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from augment import adversarial, deskew, distort
-from checks import check_whole
 from conv_net import ConvNet
 from data_utils import load_mnist, save_submission
 from fc_net import FullyConnectedNet
-from network import Ensemble, Preprocessed
+from leaderboard.augment import adversarial, deskew, distort
+from leaderboard.ensemble import Ensemble
 from optim import cosine
-from search import train
 from solver import Solver
+from support.checks import check_integer
+
+WARM_UP = 0.02  # fraction of the training in which the learning rate rises
 
 
 class Training(NamedTuple):
     """How one network is trained: momentum 0.9, and a learning rate that falls on a cosine to 0.
+
+    Before that it rises, for the first 2% of the training.
 
     Attributes
     ----------
@@ -48,7 +52,7 @@ class Training(NamedTuple):
         ``network(seed=seed)`` is the untrained network.
     num_epochs : int
     learning_rate : float
-        The highest, after a warm-up of 2% of the training.
+        The highest, after the warm-up.
     batch_size : int
     transform : callable or None
         As `Solver` takes it.
@@ -133,8 +137,8 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
     """
     if name not in RECIPES:
         raise ValueError(f"run: recipes are {', '.join(RECIPES)}, got {name!r}")
-    check_whole("run", 0, seed=seed)
-    check_whole("run", workers=workers)
+    check_integer("run", 0, seed=seed)
+    check_integer("run", workers=workers)
     trainings = RECIPES[name]
     folder = Path(checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,17 +160,18 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
             reports.put(None)
             watcher.join()
     nets, accuracies, seconds = zip(*results, strict=True)
+    preprocess = [training.preprocess for training in trainings]
     networks = {
         "network": [training.name for training in trainings],
         "seed": range(seed, seed + len(trainings)),
         "validation accuracy": accuracies,
         "seconds": seconds,
     }
-    return Ensemble(nets), pd.DataFrame(networks)
+    return Ensemble(nets, preprocess), pd.DataFrame(networks)
 
 
 def _train(training, seed, data, folder, reports):
-    """One network of a recipe as a model, the validation accuracy of its best epoch, seconds."""
+    """One network of a recipe, the validation accuracy of its best epoch, its seconds."""
 
     def report(solver):
         reports.put((seed, solver.epoch, solver.best_val_acc))
@@ -185,7 +190,7 @@ def _train(training, seed, data, folder, reports):
         batch_size=training.batch_size,
         num_epochs=training.num_epochs,
         verbose=False,
-        schedule=partial(cosine, warm_up=0.02),
+        schedule=partial(cosine, warm_up=WARM_UP),
         transform=transform,
         after_epoch=report,
         checkpoint=folder / f"{training.name}-{seed}.npz",
@@ -193,11 +198,11 @@ def _train(training, seed, data, folder, reports):
     )
     if solver.epoch:
         report(solver)  # what an earlier run has done
-    train(solver)
+    with threadpool_limits(limits=1, user_api="blas"):
+        solver.train()
     if solver.interrupted:
         raise KeyboardInterrupt
-    model = Preprocessed(net, training.preprocess) if training.preprocess else net
-    return model, solver.best_val_acc, solver.seconds
+    return net, solver.best_val_acc, solver.seconds
 
 
 def _show(reports, bar):
@@ -210,18 +215,10 @@ def _show(reports, bar):
 
 
 def summary(path=RECORD):
-    """What the recorded runs of each recipe have measured.
+    """What the runs that ``--record`` has written to a file have measured: a row a recipe.
 
-    Parameters
-    ----------
-    path : str or path
-        A file that ``--record`` has written.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        A row a recipe, in the order of `RECIPES`: number of ``seeds``, mean ``validation error``,
-        mean and ``worst`` of the ``test error``, mean ``minutes`` of training.
+    Number of ``seeds``, mean ``validation error``, mean and ``worst`` of the ``test error``, mean
+    ``minutes`` of training; in the order of `RECIPES`.
     """
     runs = pd.read_csv(path).groupby("recipe", sort=False)
     table = runs.mean()[["validation error", "test error"]]
@@ -232,19 +229,7 @@ def summary(path=RECORD):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train a recipe and write the submission CSV.")
-    parser.add_argument("name", choices=RECIPES, help="of the recipe")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
-    parser.add_argument("--out", default="submission.csv", help="default: %(default)s")
-    parser.add_argument(
-        "--checkpoints", metavar="DIR", default="checkpoints", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=2, help="networks trained at a time (default: %(default)s)"
-    )
-    parser.add_argument("--record", metavar="CSV", help="file to add the measurements to")
-    arguments = parser.parse_args()
+    arguments = _parse()
     data = load_mnist(arguments.data)
     try:
         model, networks = run(
@@ -255,7 +240,7 @@ def main():
             workers=arguments.workers,
         )
     except KeyboardInterrupt:
-        sys.exit("Stopped by Ctrl-C; the same command goes on from the last checkpoint.")
+        sys.exit("Stopped by Ctrl-C; the same command resumes from the last checkpoint.")
     for row in networks.to_dict("records"):
         print(
             f"{row['network']}, seed {row['seed']}: "
@@ -263,16 +248,12 @@ def main():
             f"{row['seconds']:.0f} s of training"
         )
     error = np.mean(model.predict(data["X_val"]) != data["y_val"])
-    # Each worker takes the next network as soon as it is free.
-    busy = np.zeros(min(arguments.workers, len(networks)))
-    for seconds in networks["seconds"]:
-        busy[busy.argmin()] += seconds
     measured = {
         "recipe": arguments.name,
         "seed": arguments.seed,
         "validation error": round(error, 6),
         "test error": None,
-        "minutes": round(busy.max() / 60, 2),
+        "minutes": round(_side_by_side(networks["seconds"], arguments.workers) / 60, 2),
     }
     print(f"{arguments.name}: validation error {error:.2%}")
     if "X_test" in data:
@@ -285,6 +266,30 @@ def main():
     if arguments.record:
         path = Path(arguments.record)
         pd.DataFrame([measured]).to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
+def _parse():
+    parser = argparse.ArgumentParser(description="Train a recipe and write the submission CSV.")
+    parser.add_argument("name", choices=RECIPES, help="of the recipe")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
+    parser.add_argument("--out", default="submission.csv", help="default: %(default)s")
+    parser.add_argument(
+        "--checkpoints", metavar="DIR", default="checkpoints", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="networks trained at a time (default: %(default)s)"
+    )
+    parser.add_argument("--record", metavar="CSV", help="file to add the measurements to")
+    return parser.parse_args()
+
+
+def _side_by_side(seconds, workers):
+    """How long the workers take, each of which takes the next network as soon as it is free."""
+    busy = np.zeros(min(workers, len(seconds)))
+    for time in seconds:
+        busy[busy.argmin()] += time
+    return busy.max()
 
 
 if __name__ == "__main__":

@@ -4,49 +4,25 @@ import errno
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import interrupted_after, make_solver, noise, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import npz
 from conv_net import ConvNet
 from fc_net import FullyConnectedNet
-from npz import load_npz, save_npz
 from optim import UPDATE_RULES
-from solver import DivergedError, Solver
+from solver import DivergedError
+from support import npz
+from support.npz import load_npz, save_npz
 
-ROOT = Path(__file__).parent.parent
-
-
-def make_solver(data, path=None, *, net=None, **options):
-    if net is None:
-        net = FullyConnectedNet(2, [16], 2, seed=0)
-    defaults = {
-        "update_rule": "sgd_momentum",
-        "optim_config": {"learning_rate": 0.3},
-        "lr_decay": 0.9,
-        "batch_size": 32,
-        "num_epochs": 6,
-        "verbose": False,
-        "seed": 0,
-    }
-    return Solver(net, data, checkpoint=path, **{**defaults, **options})
-
-
-def state(solver):
-    """Everything that a run leaves behind, as bytes."""
-    histories = solver.loss_history, solver.train_acc_history, solver.val_acc_history
-    params = solver.best_params, solver.model.params, solver._last_params
-    arrays = [*map(np.array, histories), *(p for ps in params for p in ps.values())]
-    return [array.tobytes() for array in arrays]
+ROOT = Path(__file__).parent.parent.parent
 
 
 class StopError(Exception):
@@ -59,10 +35,6 @@ def stop_after(epoch):
             raise StopError
 
     return after_epoch
-
-
-def noise(X, rng):
-    return X + 0.01 * rng.standard_normal(X.shape).astype(X.dtype)
 
 
 @pytest.mark.parametrize("rule", UPDATE_RULES)
@@ -80,34 +52,25 @@ def test_resumed_run_has_the_same_bits(toy_data, tmp_path, rule, stop):
     whole.train()
     path = tmp_path / "run.npz"
     with pytest.raises(StopError):
-        make_solver(toy_data, path, after_epoch=stop_after(stop), **options).train()
+        make_solver(toy_data, checkpoint=path, after_epoch=stop_after(stop), **options).train()
     # Another seed: what the checkpoint says counts.
     net = FullyConnectedNet(2, [16], 2, seed=9)
-    resumed = make_solver(toy_data, path, net=net, **{**options, "seed": 9})
+    resumed = make_solver(toy_data, checkpoint=path, net=net, **{**options, "seed": 9})
     assert resumed.epoch == stop
     resumed.train()
     assert state(resumed) == state(whole)
 
 
-def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(signal, "getsignal", lambda signum: signal.default_int_handler)
+@pytest.mark.usefixtures("foreground")
+def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path):
     whole = make_solver(toy_data)
     whole.train()
     path = tmp_path / "run.npz"
-    interrupted = make_solver(toy_data, path)
-    step, taken = interrupted._step, []
-
-    def step_and_interrupt(learning_rate):
-        step(learning_rate)
-        taken.append(1)
-        if len(taken) == 14:
-            signal.raise_signal(signal.SIGINT)
-
-    interrupted._step = step_and_interrupt
+    interrupted = make_solver(toy_data, checkpoint=path, transform=interrupted_after(14))
     interrupted.train()
     assert interrupted.interrupted
     assert interrupted.iteration == 14
-    resumed = make_solver(toy_data, path)
+    resumed = make_solver(toy_data, checkpoint=path)
     assert resumed.iteration == 14
     assert resumed.seconds == interrupted.seconds > 0
     resumed.train()
@@ -121,8 +84,11 @@ def test_dropout_goes_on_as_it_was(toy_data, tmp_path):
 
     path = tmp_path / "run.npz"
     with pytest.raises(StopError):
-        make_solver(toy_data, path, net=net(0), after_epoch=stop_after(3)).train()
-    resumed, whole = make_solver(toy_data, path, net=net(1)), make_solver(toy_data, net=net(0))
+        make_solver(toy_data, checkpoint=path, net=net(0), after_epoch=stop_after(3)).train()
+    resumed, whole = (
+        make_solver(toy_data, checkpoint=path, net=net(1)),
+        make_solver(toy_data, net=net(0)),
+    )
     for solver in (resumed, whole):
         solver.train()
     assert state(resumed) == state(whole)
@@ -130,14 +96,14 @@ def test_dropout_goes_on_as_it_was(toy_data, tmp_path):
 
 def test_finished_run_is_not_repeated_and_can_be_extended(toy_data, tmp_path, capsys):
     path = tmp_path / "run.npz"
-    make_solver(toy_data, path).train()
-    again = make_solver(toy_data, path, verbose=True)
-    assert f"going on from {path}: 6 of 6 epochs are done" in capsys.readouterr().out
+    make_solver(toy_data, checkpoint=path).train()
+    again = make_solver(toy_data, checkpoint=path, verbose=True)
+    assert f"resuming from {path}: 8 of 8 epochs are done" in capsys.readouterr().out
     again.train()
-    assert again.epoch == 6
-    longer = make_solver(toy_data, path, num_epochs=9)
+    assert again.epoch == 8
+    longer = make_solver(toy_data, checkpoint=path, num_epochs=11)
     longer.train()
-    whole = make_solver(toy_data, num_epochs=9)
+    whole = make_solver(toy_data, num_epochs=11)
     whole.train()
     assert state(longer) == state(whole)
 
@@ -146,8 +112,8 @@ def test_without_validation_data(toy_data, tmp_path):
     data = {key: toy_data[key] for key in ("X_train", "y_train")}
     path = tmp_path / "run.npz"
     with pytest.raises(StopError):
-        make_solver(data, path, after_epoch=stop_after(2)).train()
-    resumed, whole = make_solver(data, path), make_solver(data)
+        make_solver(data, checkpoint=path, after_epoch=stop_after(2)).train()
+    resumed, whole = make_solver(data, checkpoint=path), make_solver(data)
     for solver in (resumed, whole):
         solver.train()
     assert state(resumed) == state(whole)
@@ -156,10 +122,10 @@ def test_without_validation_data(toy_data, tmp_path):
 
 def test_diverged_run_keeps_its_checkpoint(toy_data, tmp_path):
     path = tmp_path / "run.npz"
-    make_solver(toy_data, path, num_epochs=2).train()
+    make_solver(toy_data, checkpoint=path, num_epochs=2).train()
     before = path.read_bytes()
-    solver = make_solver(toy_data, path)
-    solver.model.params["W1"][...] = solver._last_params["W1"][...] = np.nan
+    solver = make_solver(toy_data, checkpoint=path)
+    solver.model.params["W1"][...] = solver.last_params["W1"][...] = np.nan
     with pytest.raises(DivergedError):
         solver.train()
     assert path.read_bytes() == before
@@ -168,7 +134,7 @@ def test_diverged_run_keeps_its_checkpoint(toy_data, tmp_path):
 @pytest.fixture
 def checkpoint(toy_data, tmp_path):
     path = tmp_path / "run.npz"
-    make_solver(toy_data, path, num_epochs=1).train()
+    make_solver(toy_data, checkpoint=path, num_epochs=1).train()
     return path
 
 
@@ -176,14 +142,14 @@ def test_other_model_data_or_settings_are_refused(toy_data, checkpoint):
     other = FullyConnectedNet(2, [17], 2, seed=0)
     message = r"run.npz is of another model: W1 is \[\[2, 16\], 'float32'\] there and \[\[2, 17\]"
     with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, checkpoint, net=other)
+        make_solver(toy_data, checkpoint=checkpoint, net=other)
     deeper = FullyConnectedNet(2, [16, 16], 2, seed=0)
     with pytest.raises(ValueError, match="is of another model"):
-        make_solver(toy_data, checkpoint, net=deeper)
+        make_solver(toy_data, checkpoint=checkpoint, net=deeper)
     tanh = FullyConnectedNet(2, [16], 2, seed=0, activation="tanh")
     before = {name: p.copy() for name, p in tanh.params.items()}
     with pytest.raises(ValueError, match="is of another model: its parameters fit, but"):
-        make_solver(toy_data, checkpoint, net=tanh)
+        make_solver(toy_data, checkpoint=checkpoint, net=tanh)
     for name, p in before.items():
         np.testing.assert_array_equal(tanh.params[name], p)
 
@@ -191,13 +157,13 @@ def test_other_model_data_or_settings_are_refused(toy_data, checkpoint):
         changed = toy_data[name].copy()
         changed[0] = 1 - changed[0]
         with pytest.raises(ValueError, match=f"run.npz is of other data: {name} is"):
-            make_solver({**toy_data, name: changed}, checkpoint)
+            make_solver({**toy_data, name: changed}, checkpoint=checkpoint)
 
     message = "is of a run with other settings: lr_decay is 0.9 there and 0.8 here"
     with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, checkpoint, lr_decay=0.8)
+        make_solver(toy_data, checkpoint=checkpoint, lr_decay=0.8)
     with pytest.raises(ValueError, match=r"learning_rate is 0\.3 there and 0\.1"):
-        make_solver(toy_data, checkpoint, optim_config={"learning_rate": 0.1})
+        make_solver(toy_data, checkpoint=checkpoint, optim_config={"learning_rate": 0.1})
 
 
 def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
@@ -208,10 +174,10 @@ def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(npz.np, "savez", no_space)
-    solver = make_solver(toy_data, checkpoint)
+    solver = make_solver(toy_data, checkpoint=checkpoint)
     with pytest.warns(UserWarning, match="could not be written, the last one is kept: .*No space"):
         solver.train()
-    assert solver.epoch == 6  # the training itself goes on
+    assert solver.epoch == 8  # the training itself goes on
     assert checkpoint.read_bytes() == before
     assert os.listdir(checkpoint.parent) == [checkpoint.name]
 
@@ -224,7 +190,7 @@ def load_damaged(data, path, content):
     """Whether a damaged checkpoint is refused; any exception but a ValueError is a failure."""
     path.write_bytes(content)
     try:
-        make_solver(data, path)
+        make_solver(data, checkpoint=path)
     except ValueError as error:
         return str(path) in str(error)
     return False
@@ -238,7 +204,7 @@ def test_truncated_checkpoint_is_refused(toy_data, checkpoint):
 
 def test_damaged_checkpoint_is_refused_or_harmless(toy_data, checkpoint):
     content = checkpoint.read_bytes()
-    intact = make_solver(toy_data, checkpoint)
+    intact = make_solver(toy_data, checkpoint=checkpoint)
     rng = random.Random(0)
     refused = 0
     for _ in range(400):
@@ -246,7 +212,7 @@ def test_damaged_checkpoint_is_refused_or_harmless(toy_data, checkpoint):
         if load_damaged(toy_data, checkpoint, damaged):
             refused += 1
         else:  # a date, say: all that counts is as it was
-            solver = make_solver(toy_data, checkpoint)
+            solver = make_solver(toy_data, checkpoint=checkpoint)
             assert state(solver) == state(intact)
     assert refused > 300
 
@@ -260,7 +226,7 @@ def test_fuzzed_checkpoints(tmp_path_factory, data):
     toy = {"X_train": X, "y_train": (X[:, 0] > 0.5).astype(int)}
     path = tmp_path_factory.getbasetemp() / "fuzz.npz"
     path.unlink(missing_ok=True)
-    make_solver(toy, path, num_epochs=1).train()
+    make_solver(toy, checkpoint=path, num_epochs=1).train()
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(content)))
@@ -290,8 +256,6 @@ def rewrite(path, change):
         lambda info, arrays: info.pop("rng"),
         lambda info, arrays: info["rng"].pop(),
         lambda info, arrays: info["rng"][0].update(bit_generator="MT19937"),
-        lambda info, arrays: info.update(configs=[]),
-        lambda info, arrays: info["configs"].pop("W1"),
         lambda info, arrays: arrays.pop("params/W1"),
         lambda info, arrays: arrays.pop("velocity/b2"),
         lambda info, arrays: arrays.update({"best_params/b1": np.zeros(3, np.float32)}),
@@ -301,7 +265,7 @@ def rewrite(path, change):
 def test_incomplete_checkpoint_is_refused(toy_data, checkpoint, change):
     rewrite(checkpoint, change)
     with pytest.raises(ValueError, match="is damaged"):
-        make_solver(toy_data, checkpoint)
+        make_solver(toy_data, checkpoint=checkpoint)
 
 
 def test_checkpoint_with_objects_or_of_great_size_is_refused(toy_data, checkpoint):
@@ -309,15 +273,15 @@ def test_checkpoint_with_objects_or_of_great_size_is_refused(toy_data, checkpoin
     text = np.frombuffer(json.dumps(info).encode(), np.uint8)
     np.savez(checkpoint, info=text, **{**arrays, "order": np.array([{}], object)})
     with pytest.raises(ValueError, match="damaged"):
-        make_solver(toy_data, checkpoint)
+        make_solver(toy_data, checkpoint=checkpoint)
     np.savez_compressed(checkpoint, info=text, **arrays, order=np.zeros(2**25))
     assert checkpoint.stat().st_size < 2**20
     with pytest.raises(ValueError, match="at most"):
-        make_solver(toy_data, checkpoint)
+        make_solver(toy_data, checkpoint=checkpoint)
     with zipfile.ZipFile(checkpoint, "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("info.npy", bytes(10**6))
     with pytest.raises(ValueError, match="expected stored or deflated"):
-        make_solver(toy_data, checkpoint)
+        make_solver(toy_data, checkpoint=checkpoint)
 
 
 # A training in a process of its own, with a slow disk: half of its time goes into writing.
@@ -325,6 +289,7 @@ CHILD = """
 import sys, os, time
 import numpy as np
 from fc_net import FullyConnectedNet
+from helpers import toy_problem
 from solver import Solver
 
 fsync = os.fsync
@@ -334,17 +299,13 @@ def slow_fsync(fd):
     time.sleep(0.01)
 os.fsync = slow_fsync
 
-rng = np.random.default_rng(1)
-X = rng.random((400, 2)).astype(np.float32)
-y = (X[:, 1] > X[:, 0] ** 2).astype(np.int64)
-data = {"X_train": X[:300], "y_train": y[:300], "X_val": X[300:], "y_val": y[300:]}
 net = FullyConnectedNet(2, [16], 2, seed=0)
 path = sys.argv[1] if len(sys.argv) > 2 else None
-solver = Solver(net, data, "adam", {"learning_rate": 0.01}, 0.95, 10, 40, verbose=False,
+solver = Solver(net, toy_problem(), "adam", {"learning_rate": 0.01}, 0.95, 10, 40, verbose=False,
                 checkpoint=path, seed=0, after_epoch=lambda solver: time.sleep(0.01))
 print(solver.epoch, flush=True)
 solver.train()
-final = {**net.params, **{"last " + n: p for n, p in solver._last_params.items()}}
+final = {**net.params, **{"last " + n: p for n, p in solver.last_params.items()}}
 np.savez(sys.argv[-1], loss=solver.loss_history, train=solver.train_acc_history,
          val=solver.val_acc_history, **final)
 """
@@ -352,7 +313,8 @@ np.savez(sys.argv[-1], loss=solver.loss_history, train=solver.train_acc_history,
 
 def run_child(*arguments):
     command = [sys.executable, "-c", CHILD, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=env)
 
 
 def kill_and_compare(folder, kills):
@@ -399,15 +361,6 @@ def test_killed_hundreds_of_times(tmp_path, capsys):
     counts = kill_and_compare(tmp_path, 300)
     with capsys.disabled():
         print("\n{} kills, {} of them while a checkpoint was written".format(*counts))
-
-
-def test_leftovers_of_killed_writers_are_removed(tmp_path):
-    old, new = tmp_path / ".run[1].npz.0.tmp", tmp_path / ".run[1].npz.1.tmp"
-    for path in (old, new):
-        path.write_bytes(b"")
-    os.utime(old, (time.time() - 4000,) * 2)
-    save_npz(tmp_path / "run[1].npz", {}, {})
-    assert sorted(os.listdir(tmp_path)) == [".run[1].npz.1.tmp", "run[1].npz"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from test_data_utils import IMAGES, LABELS, idx_files
 
 import data_utils
 from data_utils import load_mnist
+from support import download
 
 FILES = {name: gzip.compress(content) for name, content in idx_files(suffix=".gz").items()}
 OTHER = gzip.compress(b"\0\0\x08\x01\0\0\0\x01\0")
@@ -118,10 +119,11 @@ def cache(tmp_path, monkeypatch):
     for key in "MNIST_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY":
         monkeypatch.delenv(key, raising=False)
     digests = {name: hashlib.sha256(gzip.decompress(FILES[name])).hexdigest() for name in FILES}
-    constants = {"SHA256": digests, "CACHE_DIR": tmp_path / "cache", "DATASETS": tmp_path / "none"}
+    monkeypatch.setattr(data_utils, "DATASETS", tmp_path / "none")
+    constants = {"SHA256": digests, "CACHE_DIR": tmp_path / "cache"}
     constants |= {"PROBE_SECONDS": 1.0, "GRACE_SECONDS": 0.5, "MAX_DOWNLOAD": 10**6, "MIRRORS": ()}
     for key, value in constants.items():
-        monkeypatch.setattr(data_utils, key, value)
+        monkeypatch.setattr(download, key, value)
     return tmp_path / "cache"
 
 
@@ -137,7 +139,7 @@ def check_loaded(cache, data):
 
 def test_download_and_cache(cache, monkeypatch, capfd):
     with serve("good") as server:
-        monkeypatch.setattr(data_utils, "MIRRORS", [server.url])
+        monkeypatch.setattr(download, "MIRRORS", [server.url])
         check_loaded(cache, load_mnist(num_val=0))
         assert server.requests == list(FILES)
         out, err = capfd.readouterr()
@@ -156,7 +158,7 @@ def test_bad_cached_file_is_fetched_again(cache, monkeypatch):
     for name, content in zip(names, [FILES[names[0]], OTHER, b"", b"\x1f\x8b"], strict=True):
         (cache / name).write_bytes(content)
     with serve("good") as server:
-        monkeypatch.setattr(data_utils, "MIRRORS", [server.url])
+        monkeypatch.setattr(download, "MIRRORS", [server.url])
         check_loaded(cache, load_mnist(num_val=0, verbose=False))
         assert server.requests == names[1:]
 
@@ -188,7 +190,7 @@ BROKEN = [
 @pytest.mark.parametrize("kind", BROKEN)
 def test_next_mirror_is_tried(kind, cache, monkeypatch):
     with serve(kind) as first, serve("good") as second:
-        monkeypatch.setattr(data_utils, "MIRRORS", [first.url, second.url])
+        monkeypatch.setattr(download, "MIRRORS", [first.url, second.url])
         start = time.perf_counter()
         check_loaded(cache, load_mnist(num_val=0, verbose=False))
         assert time.perf_counter() - start < 2.5
@@ -200,7 +202,7 @@ def test_next_mirror_is_tried(kind, cache, monkeypatch):
 @pytest.mark.parametrize("kind", ["another file", "cut", "unavailable"])
 def test_sample_where_no_mirror_is_sound(kind, cache, monkeypatch, capsys):
     with serve(kind) as first, serve(kind) as second:
-        monkeypatch.setattr(data_utils, "MIRRORS", [first.url, second.url])
+        monkeypatch.setattr(download, "MIRRORS", [first.url, second.url])
         assert len(load_mnist()["X_test"]) == 1000
     assert "sample, as no mirror sent a genuine file" in capsys.readouterr().out
     assert stored(cache) == {}
@@ -208,7 +210,7 @@ def test_sample_where_no_mirror_is_sound(kind, cache, monkeypatch, capsys):
 
 def test_mirror_that_does_not_compress(cache, monkeypatch):
     with serve("not compressed") as server:
-        monkeypatch.setattr(data_utils, "MIRRORS", [server.url])
+        monkeypatch.setattr(download, "MIRRORS", [server.url])
         data = load_mnist(num_val=0, verbose=False)
     np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
 
@@ -227,16 +229,16 @@ def test_sample_without_a_network(cache, monkeypatch, capsys):
     with black_hole() as silent:
         refused = "http://127.0.0.1:1/"
         mirrors = ["http://hangs.invalid/", "http://no.invalid/", refused, silent, "nonsense"]
-        monkeypatch.setattr(data_utils, "MIRRORS", mirrors)
+        monkeypatch.setattr(download, "MIRRORS", mirrors)
         start = time.perf_counter()
         assert len(load_mnist()["X_test"]) == 1000
-        assert time.perf_counter() - start < 1 + data_utils.PROBE_SECONDS
+        assert time.perf_counter() - start < 1 + download.PROBE_SECONDS
     assert "sample, as no mirror answered" in capsys.readouterr().out
 
 
 def test_silent_mirror_does_not_stop_a_good_one(cache, monkeypatch):
     with black_hole() as silent, serve("good") as server:
-        monkeypatch.setattr(data_utils, "MIRRORS", [silent, server.url])
+        monkeypatch.setattr(download, "MIRRORS", [silent, server.url])
         check_loaded(cache, load_mnist(num_val=0, verbose=False))
 
 
@@ -244,7 +246,7 @@ def test_silent_mirror_does_not_stop_a_good_one(cache, monkeypatch):
 def test_cache_that_cannot_be_written(cache, monkeypatch, capsys):
     cache.write_bytes(b"a file, not a folder")
     with serve("good") as server:
-        monkeypatch.setattr(data_utils, "MIRRORS", [server.url])
+        monkeypatch.setattr(download, "MIRRORS", [server.url])
         assert len(load_mnist()["X_test"]) == 1000
     assert "the download cannot be stored" in capsys.readouterr().out
 
@@ -262,9 +264,9 @@ def test_nothing_anywhere(cache, monkeypatch):
 
 
 def download_in_child(url, cache, digests, barrier):
-    data_utils.SHA256, data_utils.CACHE_DIR = digests, cache
-    data_utils.MIRRORS, data_utils.DATASETS = [url], cache / "none"
-    data_utils.PROBE_SECONDS = 30.0  # the machine may have other work
+    download.SHA256, download.CACHE_DIR = digests, cache
+    download.MIRRORS, data_utils.DATASETS = [url], cache / "none"
+    download.PROBE_SECONDS = 30.0  # the machine may have other work
     barrier.wait()
     if len(load_mnist(num_val=0, verbose=False)["X_train"]) != 40:
         raise SystemExit(1)
@@ -274,7 +276,7 @@ def test_two_processes_at_once(cache):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
     with serve("good") as server:
-        args = (server.url, cache, data_utils.SHA256, barrier)
+        args = (server.url, cache, download.SHA256, barrier)
         children = [context.Process(target=download_in_child, args=args) for _ in range(2)]
         for child in children:
             child.start()

@@ -1,23 +1,27 @@
 """Changed images: random distortions and adversarial examples for training, upright digits.
 
-`distort` and `adversarial` are for the `transform` of the Solver. A transform is called with
-a minibatch and a generator, ``transform(X_batch, rng)``, and returns the batch that the model is
-trained on: new images in every epoch. `functools.partial` fixes the other arguments::
+`distort` and `adversarial` are for the ``transform`` of `Solver`, which calls it with a minibatch
+and a generator and trains on what it returns: new images in every epoch. `functools.partial` fixes
+the other arguments::
 
     Solver(net, data, transform=partial(distort, rotation=15.0))
 
-`deskew` is for all images, those of validation and test too: it takes away differences that say
-nothing of the class.
+`deskew` is for all images, those of validation and test too: it removes differences that say
+nothing about the class.
+
+Images X are (N, C, H, W) with background 0, uint8 or floats; uint8 means pixels and is scaled to
+0.0 to 1.0. What does not fit is a TypeError or a ValueError.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from allocator import keep_freed_memory
-from checks import check_number, check_whole, describe
+from support.checks import check_integer, check_number, describe
 
-keep_freed_memory()
+BATCH = 1000  # images that `deskew` changes at a time, which bounds the memory
+LEAST_VARIANCE = 1e-3  # of an image's rows: with less there is nothing to set upright
+STRETCH = 2 / 3, 3 / 2  # the limits of `deskew`
 
 
 def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic=1.6, grid=8):
@@ -26,7 +30,7 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     Parameters
     ----------
     X : ndarray of uint8 or float, shape (N, C, H, W)
-        Images, background 0; uint8 means pixels and is scaled to 0.0 to 1.0.
+        Images.
     rng : numpy.random.Generator
     rotation : float, default 10.0
         Largest angle, in degrees.
@@ -35,8 +39,8 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     shift : float, default 1.5
         Largest shift in each direction, in pixels.
     elastic : float, default 1.6
-        Standard deviation of what is drawn at the points of the grid, in pixels. Between them it is
-        smoothed, which leaves about half of it.
+        Standard deviation of the displacement that is drawn at each point of the grid, in pixels.
+        Smoothing between the points leaves about half of it.
     grid : int, default 8
         The displacement is a smooth surface over grid x grid points, at least 4 x 4.
 
@@ -44,11 +48,6 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     -------
     ndarray of float, shape (N, C, H, W)
         float32 for uint8, otherwise of X's dtype.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is no batch of images, or an amount is negative or not finite.
 
     Notes
     -----
@@ -62,10 +61,9 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     Gaussian, to the same effect).
     """
     _check_images("distort", X)
-    check_number(
-        "distort", rotation=rotation, scale=scale, shear=shear, shift=shift, elastic=elastic
-    )
-    check_whole("distort", 4, grid=grid)
+    amounts = {"rotation": rotation, "scale": scale, "shear": shear, "shift": shift}
+    check_number("distort", **amounts, elastic=elastic)
+    check_integer("distort", 4, grid=grid)
     n, _, height, width = X.shape
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
 
@@ -82,99 +80,62 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     drawn[:, :, :2] = np.transpose(affine, (0, 2, 1))
     drawn[:, :, 2] = rng.uniform(-shift, shift, (2, n))
     drawn[:, :, 3:] = elastic * rng.standard_normal((2, n, grid**2), dtype=np.float32)
-    rows, columns = drawn @ _basis(height, width, grid, dtype)
+    rows, columns = drawn @ displacement_basis(height, width, grid, dtype)
 
-    return _interpolate(X, rows, columns, dtype)
+    return interpolate(X, rows, columns, dtype)
 
 
 def adversarial(X, rng, *, net, size=1.0):
-    """Move each example a fixed way to where the network's loss grows fastest.
+    """Move each example a fixed distance in the direction in which the loss grows fastest.
 
-    Training on such examples makes a network's answer change less with its input.
-
-    Parameters
-    ----------
-    X : ndarray of uint8 or float, shape (N, d_1, ..., d_k)
-        uint8 means pixels and is scaled to 0.0 to 1.0.
-    rng : numpy.random.Generator
-        Not used: nothing here is random.
-    net : Network
-        The one in training.
-    size : float, default 1.0
-        Length of the way, as the root of the sum of squares over an example.
-
-    Returns
-    -------
-    ndarray of float, shape of X
-        float32 for uint8, otherwise of X's dtype. Pixels may leave the range of 0.0 to 1.0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X does not fit the network, or size is negative or not finite.
-
-    Notes
-    -----
     x + size g / |g|, where g is the gradient of the loss with respect to x for the class that the
-    network takes x for (Goodfellow et al. 2015, who take the sign of g; Miyato et al. 2016 its
-    direction, as here; Kurakin et al. 2017 the network's class in place of the label).
+    network in training predicts (Goodfellow et al. 2015, who take the sign of g; Miyato et al. 2016
+    its direction, as here; Kurakin et al. 2017 the network's class in place of the label). size is
+    the distance in the Euclidean norm; rng is not used, as nothing here is random. Training on such
+    examples makes the network's answer change less with its input.
+
+    The result has X's shape, as float32 for uint8, otherwise X's dtype; its pixels may leave the
+    range of 0.0 to 1.0. X may be of any shape that the network takes.
     """
     check_number("adversarial", size=size)
-    way = net.input_gradient(X)
+    direction = net.input_gradient(X)
     # In float64, as the squares of the small gradient of a sure answer are no float32.
-    axes = tuple(range(1, way.ndim))
-    length = np.sqrt(np.square(way, dtype=np.float64).sum(axis=axes, keepdims=True))
-    way *= np.divide(size, length, out=np.zeros_like(length), where=length > 0)
+    axes = tuple(range(1, direction.ndim))
+    length = np.sqrt(np.square(direction, dtype=np.float64).sum(axis=axes, keepdims=True))
+    direction *= np.divide(size, length, out=np.zeros_like(length), where=length > 0)
     if X.dtype == np.uint8:
-        return np.multiply(X, 1 / 255, dtype=np.float32) + way.astype(np.float32, copy=False)
-    return X + way.astype(X.dtype, copy=False)
+        return np.multiply(X, 1 / 255, dtype=np.float32) + direction.astype(np.float32, copy=False)
+    return X + direction.astype(X.dtype, copy=False)
 
 
 def deskew(X, *, width=3.6):
-    """Set each digit upright, and bring its width halfway to the usual one.
+    """Set each digit upright, and bring its width halfway to the usual one: X's shape and dtype.
 
-    Parameters
-    ----------
-    X : ndarray of uint8 or float, shape (N, C, H, W)
-        Images, background 0.
-    width : float, default 3.6
-        The usual width, as the standard deviation of a digit's columns, in pixels: about the median
-        of MNIST's upright digits.
-
-    Returns
-    -------
-    ndarray, shape and dtype of X
-        An image without any ink stays as it is.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is no batch of images or holds negative numbers, or width is not positive and finite.
-
-    Notes
-    -----
-    With the ink as weights, let r, c be the mean row and column of an image, V_r, V_c and V_rc
-    their variances and covariance. Each row is shifted so that it is centred where the regression
-    of columns on rows says, which leaves a covariance of 0 (LeCun et al. 1998 call such digits
-    deslanted), and stretched by 1 / k around that. The pixel at (r + y, c + x) gets the old value
-    at::
+    The usual width is given as the standard deviation of a digit's columns, in pixels; 3.6 is about
+    the median of MNIST's upright digits. With the ink as weights, let r, c be the mean row and
+    column of an image, V_r, V_c and V_rc their variances and covariance. Each row is shifted so
+    that it is centred where the regression of columns on rows says, which leaves a covariance of 0
+    (LeCun et al. 1998 call such digits deslanted), and stretched by 1 / k around that. The pixel at
+    (r + y, c + x) gets the old value at::
 
         (r + y, c + k x + V_rc / V_r y),   k^2 = sqrt(V_c - V_rc^2 / V_r) / width
 
     with k at least 2/3 and at most 3/2. Differences between columns become smaller by the root, as
-    what is left of them tells a 1 from a 0.
+    the rest of them tells a 1 from a 0. An image without any ink stays as it is; negative numbers
+    are a ValueError.
     """
     _check_images("deskew", X)
     check_number("deskew", positive=True, width=width)
     if X.size and X.min() < 0:
         raise ValueError(f"deskew: X must not hold negative numbers, got {X.min()}")
     out = np.empty_like(X)
-    for i in range(0, len(X), 1000):  # bounds the memory
-        out[i : i + 1000] = _deskew(X[i : i + 1000], width)
+    for i in range(0, len(X), BATCH):
+        out[i : i + BATCH] = deskew_batch(X[i : i + BATCH], width)
     return out
 
 
-def _deskew(X, width):
+def deskew_batch(X, width):
+    """`deskew` of images that are few enough to be changed at once."""
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
     rows, columns = (np.arange(size, dtype=dtype) - (size - 1) / 2 for size in X.shape[2:])
     ink = X.sum(axis=1, dtype=dtype)
@@ -185,37 +146,28 @@ def _deskew(X, width):
     row, column = by_row @ rows, by_column @ columns
     var_rows, var_columns = by_row @ rows**2 - row**2, by_column @ columns**2 - column**2
     covariance = np.einsum("nij,i,j->n", ink, rows, columns) - row * column
-    slant = np.divide(covariance, var_rows, out=np.zeros_like(row), where=var_rows > 1e-3)
+    slant = np.divide(covariance, var_rows, out=np.zeros_like(row), where=var_rows > LEAST_VARIANCE)
     sigma = np.sqrt(np.maximum(var_columns - slant * covariance, 0))
-    k = np.sqrt(sigma / width).clip(2 / 3, 3 / 2)
+    k = np.sqrt(sigma / width).clip(*STRETCH)
 
     y, x = rows - row[:, None], columns - column[:, None]
     from_columns = (column + k * x.T).T[:, None] + (slant * y.T).T[:, :, None]
     from_rows = np.zeros_like(from_columns) + rows[:, None]
     places = (p.reshape(len(X), -1) for p in (from_rows, from_columns))
-    out = _interpolate(X, *places, dtype)
+    out = interpolate(X, *places, dtype)
     return np.rint(255 * out).astype(np.uint8) if X.dtype == np.uint8 else out
 
 
-def _check_images(function, X):
-    if (
-        not isinstance(X, np.ndarray)
-        or X.ndim != 4
-        or not (X.dtype == np.uint8 or X.dtype.kind == "f")
-    ):
-        got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
-        raise TypeError(
-            f"{function}: X must be an array (N, C, H, W) of uint8 or floats, got {got}"
-        )
-
-
 @lru_cache
-def _basis(height, width, grid, dtype):
-    """What a pixel's place is made of, (3 + grid^2, H * W): its row, its column, 1, the grid."""
+def displacement_basis(height, width, grid, dtype):
+    """What q of `distort` is linear in: row, column, 1, each point of the grid (3 + grid^2, H W).
+
+    A point of the grid acts on the pixels around it with the weights of a cubic B-spline.
+    """
     down, across = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
     rows, columns = np.meshgrid(down, across, indexing="ij")
-    # Cubic B-splines: the weight of each point of the grid, by its distance, for each pixel of an
-    # axis. The outermost points lie outside the image, so that every pixel has two on each side.
+    # The weight of each point of the grid for each pixel of an axis, by distance. The outermost
+    # points lie outside the image, so that every pixel has two on each side.
     splines = []
     for size in (height, width):
         distance = abs(np.linspace(1, grid - 2, size)[:, None] - np.arange(grid))
@@ -225,7 +177,7 @@ def _basis(height, width, grid, dtype):
     return np.vstack(parts).astype(dtype)
 
 
-def _interpolate(X, rows, columns, dtype):
+def interpolate(X, rows, columns, dtype):
     """Values of the images X at places (N, H * W), counted from the centre, in pixels."""
     n, channels, height, width = X.shape
     # A border of 0 on all sides; a place further out than that counts as on it.
@@ -254,3 +206,15 @@ def _interpolate(X, rows, columns, dtype):
     below *= rows
     below += value
     return below.reshape(X.shape)
+
+
+def _check_images(function, X):
+    if (
+        not isinstance(X, np.ndarray)
+        or X.ndim != 4
+        or not (X.dtype == np.uint8 or X.dtype.kind == "f")
+    ):
+        got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
+        raise TypeError(
+            f"{function}: X must be an array (N, C, H, W) of uint8 or floats, got {got}"
+        )

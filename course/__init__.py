@@ -1,0 +1,1 @@
+"""What a course makes of the project: the hand-in."""

@@ -1,0 +1,1 @@
+"""From a good network to the best: distorted images, recipes, ensembles and what they reached."""

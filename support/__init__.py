@@ -1,0 +1,1 @@
+"""What makes the modules at the top safe: checks, files, checkpoints, formats, download."""

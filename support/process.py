@@ -1,0 +1,46 @@
+"""What a training asks of the process that it runs in."""
+
+import ctypes
+import signal
+import threading
+from contextlib import contextmanager
+
+
+def keep_freed_memory():
+    """Have the memory of freed arrays used again, instead of returned to the system.
+
+    A training step frees all that it took, and glibc's allocator returns the pages of large arrays
+    to the system, which hands out new ones in the next step: up to half the time of a ConvNet's
+    step, two thirds of a distortion's. See mallopt(3); with other C libraries this changes nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt(trim_threshold, 2**31 - 1)  # freed memory is kept
+    mallopt(mmap_threshold, 2**25)  # the highest: arrays up to 32 MB come from that memory
+
+
+@contextmanager
+def deferred_interrupt():
+    """Turn the first Ctrl-C into an event that is set, so that no step is left half done.
+
+    A second Ctrl-C acts at once, as it would without this.
+    """
+    event = threading.Event()
+    previous = signal.getsignal(signal.SIGINT)
+    # Only the main thread may handle signals, and a job in the background ignores Ctrl-C.
+    if threading.current_thread() is not threading.main_thread() or previous is signal.SIG_IGN:
+        yield event
+        return
+
+    def handler(signum, frame):
+        event.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)
