@@ -216,6 +216,7 @@ def search(
 
 
 def _from_list(runs, trial):
+    """The settings that a trial of a list takes."""
     return runs[trial.suggest_int("run", 0, len(runs) - 1)]
 
 
@@ -262,17 +263,20 @@ def _objective(trial, data, suggest, seed):
         outcome = "pruned"
     if solver.interrupted:
         raise KeyboardInterrupt
+    accuracies = 0.0, 0.0  # of a network whose first scores are not finite
+    if solver.best_params:
+        accuracies = solver.check_accuracy(solver.X_train, solver.y_train), solver.best_val_acc
     results = {
         "outcome": outcome,
-        "training accuracy": solver.check_accuracy(solver.X_train, solver.y_train),
-        "validation accuracy": solver.best_val_acc,
+        "training accuracy": accuracies[0],
+        "validation accuracy": accuracies[1],
         "epochs": solver.epoch,
     }
     for key, value in results.items():
         trial.set_user_attr(key, value)
     if outcome == "pruned":
         raise optuna.TrialPruned
-    return solver.best_val_acc
+    return results["validation accuracy"]
 
 
 def table(study):

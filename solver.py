@@ -12,6 +12,9 @@ from support.examples import NotFiniteError, check_examples, predict_labels
 from support.process import deferred_interrupt, keep_freed_memory
 from support.progress import progress_bar, show_progress, summary
 
+# What a minibatch is, in errors.
+TRANSFORMED = "X_train, or what transform made of it,"
+
 
 class DivergedError(ArithmeticError):
     """The loss of a training run is no longer a finite number."""
@@ -23,14 +26,12 @@ class Solver:
     Parameters
     ----------
     model : object
-        Anything with ``params``, a dict of float arrays by name, and ``loss``:
-        ``loss(X) -> scores`` (N, C) and ``loss(X, y) -> loss, grads``, grads a dict with the keys
-        of params.
+        Anything with ``params``, a dict of float arrays, ``loss(X) -> scores`` (N, C) and
+        ``loss(X, y) -> loss, grads``, grads a dict with the keys of params.
     data : dict
         ``X_train`` and ``y_train``; ``X_val`` and ``y_val`` for validation, without which (or with
-        empty ones) there is no best epoch and the last parameters count as best. X is any array
-        that the model takes, a memory map too: it stays as it is stored, and only minibatches are
-        read from it.
+        empty ones) the last parameters count as best. X is any array that the model takes, a memory
+        map too: it stays as it is stored, and only minibatches are read from it.
     update_rule : str, default 'sgd'
         Name of a rule in `optim`: sgd, sgd_momentum, rmsprop or adam.
     optim_config : dict, optional
@@ -52,8 +53,8 @@ class Solver:
         ``transform(X_batch, rng)`` returns the batch that the model trains on in place of X_batch;
         rng is a numpy.random.Generator. Not applied when accuracy is measured.
     after_epoch : callable, optional
-        ``after_epoch(solver)`` is called when an epoch and its accuracies are done. What it raises
-        ends the training, with the best parameters so far in the model.
+        ``after_epoch(solver)`` is called after each epoch. What it raises ends the training, with
+        the best parameters so far in the model.
     checkpoint : str or path, optional
         File that keeps everything needed to resume, written after each epoch and at Ctrl-C. Where
         it exists already, the run resumes from it and ends with the same bits as one that never
@@ -65,8 +66,8 @@ class Solver:
     num_val_samples : int, optional
         The same for validation; default all.
     seed : int or numpy.random.Generator, optional
-        Of the order of examples, the transform and the samples that accuracy is measured on. The
-        same seed, model and data give the same bits on the same machine.
+        Of the order of examples, the transform and the samples of accuracies. The same seed, model
+        and data give the same bits on the same machine with the same number of BLAS threads.
 
     Attributes
     ----------
@@ -223,9 +224,7 @@ class Solver:
             X = self.transform(X, self.rng)
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
-            raise self._not_finite(
-                "X_train, or what transform made of it,", X, f"the loss is {loss}"
-            )
+            raise self._not_finite(TRANSFORMED, X, f"the loss is {loss}")
         params, rule = self.model.params, UPDATE_RULES[self.update_rule]
         learning_rate = self.learning_rate
         for name, config in self.optim_configs.items():
@@ -254,28 +253,11 @@ class Solver:
             raise self._not_finite(name, error.X, "scores are not finite") from error
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=1000):
-        """Fraction of the examples whose highest score is that of their label.
+        """Fraction of the examples X whose highest score is that of their label in y (N,).
 
-        Parameters
-        ----------
-        X : array, shape (N, d_1, ..., d_k)
-            Examples, as the model takes them.
-        y : ndarray of int, shape (N,)
-            Labels.
-        num_samples : int, optional
-            Measure on that many examples, drawn at random, where there are more; default all.
-        batch_size : int, default 1000
-            Examples that are run at once, which bounds the memory.
-
-        Returns
-        -------
-        accuracy : float
-            From 0.0 to 1.0.
-
-        Raises
-        ------
-        ValueError
-            If there are no examples, or not as many labels, or scores are not finite.
+        Measured on num_samples examples, drawn at random, where that is given and there are more;
+        batch_size of them are run at a time, which bounds the memory. No examples, another number
+        of labels, or scores that are not finite are a ValueError.
         """
         if len(X) != len(y) or len(y) == 0:
             raise ValueError(

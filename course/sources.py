@@ -16,17 +16,17 @@ SOURCES = (
 )  # fmt: skip
 # Everything that the archive of the code holds.
 ARCHIVE = (
-    *SOURCES, "*.md", "*/*.md", "*.txt", "*/*.txt", "*.toml", "course/*.typ", "leaderboard/*.csv",
-    "benchmarks/*.png", NOTEBOOK,
+    *SOURCES, "README.md", "*/README.md", "*.toml", "requirements.txt", "benchmarks/*.txt",
+    "benchmarks/*.png", "leaderboard/*.csv", "course/*.typ", NOTEBOOK,
 )  # fmt: skip
 # The key under which an executed notebook keeps the checksums of the sources that it ran.
 RECORD = "application/vnd.sources+json"
 
 
 def files(root, patterns):
-    """The files that match, each once, as paths relative to root with slashes."""
+    """The files that match and are not hidden, as paths relative to root with slashes, each once."""
     found = {p.relative_to(root).as_posix(): None for q in patterns for p in sorted(root.glob(q))}
-    return list(found)
+    return [name for name in found if not name.startswith(".")]
 
 
 def checksums(root):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conv_net import ConvNet
-from gradient_check import check_layer
+from gradient_check import check_net
 from solver import Solver
 
 BLOCK = ["conv_forward", "max_pool_forward", "relu_forward"]
@@ -29,11 +29,7 @@ def test_gradients(input_dim, num_filters, filter_size, hidden_dim, rng):
         input_dim, num_filters, filter_size, hidden_dim, 3, reg=0.1, dtype=np.float64, seed=0
     )
     X, y = rng.standard_normal((4, *input_dim)), rng.integers(0, 3, 4)
-    check = check_layer(
-        lambda *params: net.loss(X, y),
-        lambda dout, grads: tuple(dout * grads[name] for name in net.params),
-        *net.params.values(),
-    )
+    check = check_net(net, X, y)
     assert check.passed, check
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import fc_net_loss
 
 from fc_net import ACTIVATIONS, FullyConnectedNet
-from gradient_check import check_layer, eval_numerical_gradient, rel_error
+from gradient_check import check_layer, check_net, eval_numerical_gradient, rel_error
 from layers import softmax_loss
 
 sizes = st.integers(1, 5)
@@ -53,15 +53,13 @@ def test_gradients_as_a_classic_notebook_checks_them(rng):
             assert rel_error(eval_numerical_gradient(f, net.params[name]), grads[name]) < 1e-6
 
 
-def test_gradients_by_check_layer(rng):
+def test_gradients_by_check_net(rng):
     X, y = rng.standard_normal((4, 6)), rng.integers(0, 3, 4)
     net = FullyConnectedNet(6, [5, 5], 3, reg=0.1, dtype=np.float64, seed=0, activation="tanh")
-    check = check_layer(
-        lambda *params: net.loss(X, y),
-        lambda dout, grads: tuple(dout * grads[name] for name in net.params),
-        *net.params.values(),
-    )
+    check = check_net(net, X, y)
     assert check.passed, check
+    assert [row.name for row in check.rows] == ["W1", "b1", "W2", "b2", "W3", "b3"]
+    assert check.error == max(row.error for row in check.rows) < 1e-7
 
 
 def test_input_gradient(rng):
@@ -128,8 +126,10 @@ def test_predict_does_not_depend_on_the_batches(rng):
     assert net.predict(X[:0]).shape == (0,)
 
 
-def test_hidden_dim_may_be_a_number():
+def test_hidden_dim_may_be_a_number_or_left_out():
     assert FullyConnectedNet(4, 3, 2).params["W1"].shape == (4, 3)
+    shapes = [p.shape for p in FullyConnectedNet(784).params.values()]
+    assert shapes == [(784, 10), (10,), (10, 5), (5,), (5, 10), (10,)]
 
 
 @pytest.mark.parametrize(

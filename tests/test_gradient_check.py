@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from fc_net import FullyConnectedNet
 from gradient_check import (
     check_layer,
+    check_net,
     eval_numerical_gradient,
     eval_numerical_gradient_array,
     rel_error,
@@ -161,6 +163,21 @@ def test_wrong_number_or_shape_of_gradients(rng):
         check_layer(fc_forward, lambda dout, cache: fc_backward(dout, cache)[:2], x, w, b)
     with pytest.raises(ValueError, match="one gradient of the shape of each input"):
         check_layer(relu_forward, lambda dout, cache: dout.sum(), x)
+
+
+def test_a_wrong_gradient_of_a_net_fails(rng):
+    net = FullyConnectedNet(4, [3], 2, dtype=np.float64, seed=0)
+    X, y, loss = rng.standard_normal((5, 4)), rng.integers(0, 2, 5), net.loss
+
+    def wrong(X, y):
+        value, grads = loss(X, y)
+        return value, {**grads, "W2": 1.001 * grads["W2"]}
+
+    assert check_net(net, X, y).passed
+    net.loss = wrong
+    assert {row.name: row.passed for row in check_net(net, X, y).rows} == {
+        "W1": True, "b1": True, "W2": False, "b2": True
+    }  # fmt: skip
 
 
 def test_rows_of_a_forward_without_names(rng):

@@ -27,7 +27,10 @@ def root(tmp_path, monkeypatch):
     for name, text in {
         "layers.py": f'"""Layers."""\n\n{LONG_LINE}\n',
         "solver.py": "# nothing\n",
+        "support/npz.py": "# files\n",
+        "leaderboard/recipes.csv": "recipe,seed\n",
         "tests/test_layers.py": "def test():\n    assert True\n",
+        "tests/support/test_npz.py": "# tests of files\n",
         "README.md": "# Read me\n",
         "requirements.txt": "numpy\n",
         "notes.db": "no source",
@@ -121,7 +124,9 @@ def test_notebook_older_than_sources_is_refused(root):
     check_notebook(nb, root)  # the same text
     (root / "layers.py").write_text("# changed")
     (root / "extra.py").write_text("# new")
-    with pytest.raises(ValueError, match=r"is older than extra\.py, layers\.py: it ran other"):
+    (root / "support/npz.py").write_text("# changed")
+    older = r"is older than extra\.py, layers\.py, support/npz\.py: it ran other"
+    with pytest.raises(ValueError, match=older):
         check_notebook(nb, root)
     code_cells(nb)[0].outputs = []
     with pytest.raises(ValueError, match=r"no cell has called record_sources"):
@@ -188,9 +193,12 @@ def test_archive_holds_the_code_and_nothing_else(root, tmp_path):
         assert sorted(archive.namelist()) == [
             "code/README.md",
             "code/layers.py",
+            "code/leaderboard/recipes.csv",
             "code/requirements.txt",
             "code/solver.py",
             "code/starter_code.ipynb",
+            "code/support/npz.py",
+            "code/tests/support/test_npz.py",
             "code/tests/test_layers.py",
         ]
         assert archive.read("code/solver.py") == b"# nothing\n"

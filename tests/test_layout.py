@@ -1,0 +1,87 @@
+"""The layout: imports point one way, nothing heavy is loaded in passing, no source is left out."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course.sources import ARCHIVE, REPORTED, SOURCES, checksums, files
+
+ROOT = Path(__file__).parent.parent
+TOP = sorted(path.stem for path in ROOT.glob("*.py"))
+DRAWERS = {"support": set(), "leaderboard": {"support", *TOP}, "course": {"support", *TOP}}
+OURS = {*TOP, *DRAWERS}
+# What the assignment is made of: NumPy and the standard library do all of it.
+MATHEMATICS = ("layers", "conv", "fc_net", "conv_net", "optim", "gradient_check")
+
+
+def imported(path):
+    """The first parts of the names that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("name", TOP)
+def test_top_modules_import_no_drawer_but_support(name):
+    assert imported(ROOT / f"{name}.py") & set(DRAWERS) <= {"support"}
+
+
+@pytest.mark.parametrize("drawer", DRAWERS)
+def test_drawers_import_downwards(drawer):
+    for path in (ROOT / drawer).glob("*.py"):
+        assert imported(path) & OURS <= DRAWERS[drawer] | {drawer}, path
+
+
+@pytest.mark.parametrize("name", MATHEMATICS)
+def test_the_mathematics_needs_numpy_only(name):
+    assert imported(ROOT / f"{name}.py") - OURS <= {"numpy", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("layers", ["tqdm", "pandas", "matplotlib", "requests", "optuna"]),
+        ("solver", ["pandas", "matplotlib", "requests", "optuna"]),
+        ("data_utils", ["requests", "pooch", "pandas", "optuna"]),
+        ("leaderboard.recipes", ["optuna", "matplotlib"]),
+        ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),
+    ],
+)
+def test_light_modules_load_nothing_heavy(module, heavy):
+    code = f"import sys, {module}; print(*(set(sys.modules) & set({heavy})))"
+    out = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert out.split() == []
+
+
+def source_files():
+    """All Python files of the project, in any folder that is not hidden."""
+    paths = (path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+    return {p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts)}
+
+
+def test_no_source_is_missed_by_the_appendix_the_archive_and_the_record():
+    sources = source_files()
+    assert set(files(ROOT, SOURCES)) == sources
+    assert sources <= set(files(ROOT, ARCHIVE))
+    apart = ("course/", "tests/", "benchmarks/", "datasets/")  # the notebook reports on none of it
+    reported = {name for name in sources if not name.startswith(apart)}
+    assert set(checksums(ROOT)) == reported | set(files(ROOT, REPORTED[-1:]))
+
+
+def test_archive_has_what_the_readme_shows():
+    archive = files(ROOT, ARCHIVE)
+    readmes = [name for name in archive if name.endswith("README.md")]
+    assert len(readmes) == 4
+    for name in readmes:
+        folder = (ROOT / name).parent
+        for part in (ROOT / name).read_text(encoding="utf-8").split("](")[1:]:
+            link = part.split(")")[0]
+            if not link.startswith("http"):
+                assert (folder / link).resolve().relative_to(ROOT).as_posix() in archive, link
