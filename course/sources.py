@@ -24,7 +24,7 @@ RECORD = "application/vnd.sources+json"
 
 
 def files(root, patterns):
-    """The files that match and are not hidden, as paths relative to root with slashes, each once."""
+    """The files that match and are not hidden, each once, relative to root with slashes."""
     found = {p.relative_to(root).as_posix(): None for q in patterns for p in sorted(root.glob(q))}
     return [name for name in found if not name.startswith(".")]
 
