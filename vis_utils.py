@@ -81,9 +81,12 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     fig, axes = plt.subplots(
-        rows, columns, figsize=(0.9 * columns, (1.0 + 0.2 * (titles is not None)) * rows),
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+        rows,
+        columns,
+        figsize=(0.9 * columns, (1.0 + 0.2 * (titles is not None)) * rows),
+        squeeze=False,
+        layout="constrained",
+    )
     low, high = limits or (None, None)
     for i, ax in enumerate(axes.flat):
         ax.axis("off")
@@ -198,13 +201,20 @@ def plot_confusion(labels, predicted, *, num_classes=10):
     for i, j in np.argwhere(mistakes):
         dark = mistakes[i, j] > 0.6 * mistakes.max()
         ax.text(
-            j, i, mistakes[i, j], ha="center", va="center", fontsize=8,
+            j,
+            i,
+            mistakes[i, j],
+            ha="center",
+            va="center",
+            fontsize=8,
             color="white" if dark else "black",
-        )  # fmt: skip
+        )
     ax.set(
-        xlabel="predicted digit", ylabel="true digit",
-        xticks=range(num_classes), yticks=range(num_classes),
-    )  # fmt: skip
+        xlabel="predicted digit",
+        ylabel="true digit",
+        xticks=range(num_classes),
+        yticks=range(num_classes),
+    )
     fig.colorbar(image, ax=ax, label="images")
     return fig
 
@@ -264,9 +274,14 @@ def plot_architectures(table, *, values=("training accuracy", "validation accura
             by_depth = runs.groupby("hidden layers")[value]
             mean, std = by_depth.mean(), by_depth.std()
             ax.errorbar(
-                mean.index + shift, mean, std, fmt="o-", capsize=4, color=f"C{i}",
+                mean.index + shift,
+                mean,
+                std,
+                fmt="o-",
+                capsize=4,
+                color=f"C{i}",
                 label=f"width {width}",
-            )  # fmt: skip
+            )
         ax.set(xlabel="hidden layers", ylabel=f"{value} (mean, std)")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))

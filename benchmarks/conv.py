@@ -179,10 +179,17 @@ def torch_epoch():
         torch.from_numpy(X.astype(np.float32) / 255), torch.from_numpy(y)
     )
     net = torch.nn.Sequential(
-        Conv2d(1, 16, 5, padding=2), ReLU(), MaxPool2d(2),
-        Conv2d(16, 32, 5, padding=2), ReLU(), MaxPool2d(2),
-        Flatten(), Linear(32 * 7 * 7, 128), ReLU(), Linear(128, 10),
-    )  # fmt: skip
+        Conv2d(1, 16, 5, padding=2),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(16, 32, 5, padding=2),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(32 * 7 * 7, 128),
+        ReLU(),
+        Linear(128, 10),
+    )
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     criterion = torch.nn.CrossEntropyLoss()
 
@@ -225,12 +232,16 @@ def row(label, programs, arguments):
 
 def main():
     conv = {
-        "in C order": our_conv_in_c_order, "in a net": our_conv_in_a_net,
-        "products": products, "PyTorch": torch_conv,
-    }  # fmt: skip
+        "in C order": our_conv_in_c_order,
+        "in a net": our_conv_in_a_net,
+        "products": products,
+        "PyTorch": torch_conv,
+    }
     pool = {
-        "in C order": our_pool_in_c_order, "in a net": our_pool_in_a_net, "PyTorch": torch_pool,
-    }  # fmt: skip
+        "in C order": our_pool_in_c_order,
+        "in a net": our_pool_in_a_net,
+        "PyTorch": torch_pool,
+    }
     conv_cases = [(*case, pad) for case in CONV for pad in (0, case[-1] // 2)]
     for backward, title in ((False, "forward"), (True, "forward + backward")):
         print(f"\nConvolution, {title}, float32, 2 threads: milliseconds, then ratios")

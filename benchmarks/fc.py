@@ -175,9 +175,15 @@ def sklearn_epoch():
     X, y = images()
     X = X.reshape(len(X), -1).astype(np.float32) / 255
     net = MLPClassifier(
-        (100,), solver="sgd", alpha=0.0, batch_size=100, learning_rate_init=LEARNING_RATE,
-        momentum=MOMENTUM, nesterovs_momentum=False, random_state=0,
-    )  # fmt: skip
+        (100,),
+        solver="sgd",
+        alpha=0.0,
+        batch_size=100,
+        learning_rate_init=LEARNING_RATE,
+        momentum=MOMENTUM,
+        nesterovs_momentum=False,
+        random_state=0,
+    )
     return lambda: net.partial_fit(X, y, classes=np.arange(10))
 
 

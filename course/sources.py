@@ -11,14 +11,27 @@ NOTEBOOK = "starter_code.ipynb"
 REPORTED = ("*.py", "support/*.py", "leaderboard/*.py", "leaderboard/*.csv")
 # All code, in the order of the appendix of the write-up.
 SOURCES = (
-    "*.py", "support/*.py", "leaderboard/*.py", "course/*.py", "tests/**/*.py", "benchmarks/*.py",
+    "*.py",
+    "support/*.py",
+    "leaderboard/*.py",
+    "course/*.py",
+    "tests/**/*.py",
+    "benchmarks/*.py",
     "datasets/*.py",
-)  # fmt: skip
+)
 # Everything that the archive of the code holds.
 ARCHIVE = (
-    *SOURCES, "README.md", "*/README.md", "*.toml", "requirements.txt", "benchmarks/*.txt",
-    "benchmarks/*.png", "leaderboard/*.csv", "course/*.typ", NOTEBOOK,
-)  # fmt: skip
+    *SOURCES,
+    "README.md",
+    "*/README.md",
+    "*.toml",
+    "requirements.txt",
+    "benchmarks/*.txt",
+    "benchmarks/*.png",
+    "leaderboard/*.csv",
+    "course/*.typ",
+    NOTEBOOK,
+)
 # The key under which an executed notebook keeps the checksums of the sources that it ran.
 RECORD = "application/vnd.sources+json"
 

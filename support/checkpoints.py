@@ -16,9 +16,7 @@ from support.checks import check_integer, check_number
 from support.npz import difference, load_npz, save_npz
 
 # How far a run has come: what a checkpoint holds beside arrays.
-PROGRESS = (
-    "epoch", "iteration", "seconds", "train_acc_history", "val_acc_history", "best_val_acc"
-)  # fmt: skip
+PROGRESS = ("epoch", "iteration", "seconds", "train_acc_history", "val_acc_history", "best_val_acc")
 # The parts of a checkpoint that must be those of the run, and what it is of where they are not.
 IDENTITY = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
 CHECKED_EXAMPLES = 100  # of each array of examples, which may be large and on disk

@@ -176,8 +176,11 @@ def test_a_wrong_gradient_of_a_net_fails(rng):
     assert check_net(net, X, y).passed
     net.loss = wrong
     assert {row.name: row.passed for row in check_net(net, X, y).rows} == {
-        "W1": True, "b1": True, "W2": False, "b2": True
-    }  # fmt: skip
+        "W1": True,
+        "b1": True,
+        "W2": False,
+        "b2": True,
+    }
 
 
 def test_rows_of_a_forward_without_names(rng):

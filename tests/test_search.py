@@ -116,8 +116,10 @@ def test_bad_settings(toy_data, storage):
         make_solver(toy_data, {"momentums": 0.9})
     with pytest.raises(ValueError, match="activation must be one of"):
         run(toy_data, [{"activation": "softplus"}], storage=storage)
-    assert [trial.state for trial in open_study(toy_data, runs=[{"activation": "softplus"}],
-            storage=storage).trials] == [TrialState.FAIL]  # fmt: skip
+    assert [
+        trial.state
+        for trial in open_study(toy_data, runs=[{"activation": "softplus"}], storage=storage).trials
+    ] == [TrialState.FAIL]
 
 
 # A process of its own: a search of 8 trials, each at least 0.2 s long.

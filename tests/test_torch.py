@@ -38,8 +38,9 @@ def test_fc(n, shape, m, seed):
 
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 @EXAMPLES
-@given(shape=st.lists(SIZE, min_size=1, max_size=4), scale=st.sampled_from([1e-3, 1, 30]),
-       seed=SEEDS)  # fmt: skip
+@given(
+    shape=st.lists(SIZE, min_size=1, max_size=4), scale=st.sampled_from([1e-3, 1, 30]), seed=SEEDS
+)
 def test_elementwise(name, shape, scale, seed):
     x = np.random.default_rng(seed).standard_normal(shape)
     forward, backward = (getattr(layers, f"{name}_{way}") for way in ("forward", "backward"))
@@ -78,8 +79,10 @@ def test_convolution(case, filters, seed):
         lambda x, w, b: conv.conv_forward(x, w, b, {"stride": stride, "pad": pad}),
         conv.conv_backward,
         lambda x, w, b: torch.nn.functional.conv2d(x, w, b, stride, pad),
-        x, w, rng.standard_normal(filters),
-    )  # fmt: skip
+        x,
+        w,
+        rng.standard_normal(filters),
+    )
 
 
 @EXAMPLES

@@ -365,9 +365,11 @@ def test_killed_hundreds_of_times(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda seed: FullyConnectedNet(12, [5], 3, seed=seed),
-     lambda seed: ConvNet((1, 8, 8), [2], 3, [4], dtype=np.float64, seed=seed)],
-)  # fmt: skip
+    [
+        lambda seed: FullyConnectedNet(12, [5], 3, seed=seed),
+        lambda seed: ConvNet((1, 8, 8), [2], 3, [4], dtype=np.float64, seed=seed),
+    ],
+)
 def test_parameters_alone(tmp_path, make):
     path = tmp_path / "net.npz"
     net, other = make(0), make(1)
