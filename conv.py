@@ -21,7 +21,7 @@ part (a), where it is.
 
 import numpy as np
 
-from support.checks import check_dout, check_floats, check_integer
+from support.checks import as_dout, as_floats, check_integer, check_kind
 
 
 def convolve_1d(signal, mask):
@@ -40,7 +40,7 @@ def convolve_1d(signal, mask):
     >>> convolve_1d(np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.0, -1.0]))
     array([ 1.,  1.,  2.,  4., -8.])
     """
-    _check_convolve_1d(signal, mask)
+    signal, mask = _check_convolve_1d(signal, mask)
     size = len(mask)
     padded = np.pad(signal, size - 1)
     flipped = mask[::-1]
@@ -55,7 +55,7 @@ def conv_forward_naive(x, w, b, conv_param):
 
     R[i, j] = b + sum over c, p, q of I_c[s i + p, s j + q] G_c[p, q]
     """
-    stride, pad, out_size = _check_conv("conv_forward_naive", x, w, b, conv_param)
+    x, w, b, stride, pad, out_size = _check_conv("conv_forward_naive", x, w, b, conv_param)
     mask_h, mask_w = w.shape[2:]
     image = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     out = np.zeros((len(x), len(w), *out_size), np.result_type(x, w, b))
@@ -76,7 +76,7 @@ def conv_backward_naive(dout, cache, *, need_dx=True):
     its elements gives dL/dR times the patch to the mask, and dL/dR times the mask to the patch.
     """
     image, w, stride, pad, out_shape = cache
-    check_dout("conv_backward_naive", dout, out_shape)
+    dout = as_dout("conv_backward_naive", dout, out_shape)
     mask_h, mask_w = w.shape[2:]
     height, width = image.shape[2:]
     dimage, dw, db = np.zeros_like(image), np.zeros_like(w), np.zeros_like(w[:, 0, 0, 0])
@@ -95,7 +95,7 @@ def max_pool_forward_naive(x, pool_param):
 
     R[i, j] = max over p, q of I[s i + p, s j + q],  0 <= p < pool_height, 0 <= q < pool_width
     """
-    height, width, stride, out_size = _check_pool("max_pool_forward_naive", x, pool_param)
+    x, height, width, stride, out_size = _check_pool("max_pool_forward_naive", x, pool_param)
     out = np.zeros((*x.shape[:2], *out_size), x.dtype)
     for n, c, i, j in np.ndindex(out.shape):
         top, left = stride * i, stride * j
@@ -110,7 +110,7 @@ def max_pool_backward_naive(dout, cache):
     left). A pixel that is the maximum of several overlapping windows gets the sum.
     """
     x, height, width, stride, out_shape = cache
-    check_dout("max_pool_backward_naive", dout, out_shape)
+    dout = as_dout("max_pool_backward_naive", dout, out_shape)
     dx = np.zeros_like(x)
     for n, c, i, j in np.ndindex(dout.shape):
         top, left = stride * i, stride * j
@@ -141,7 +141,7 @@ def conv_forward(x, w, b, conv_param):
     S is only WW / s times as large as the images, because the matrices P_i share their rows; im2col
     of the whole image takes HH / s times as much again.
     """
-    stride, pad, (out_h, out_w) = _check_conv("conv_forward", x, w, b, conv_param)
+    x, w, b, stride, pad, (out_h, out_w) = _check_conv("conv_forward", x, w, b, conv_param)
     filters, channels, mask_h, mask_w = w.shape
     image = _as_rows(x, pad)
     spread = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
@@ -173,7 +173,7 @@ def conv_backward(dout, cache, *, need_dx=True):
     filters, channels, mask_h, mask_w = w.shape
     out_h = 1 + (len(spread) - mask_h) // stride
     out_w, n = spread.shape[3:]
-    check_dout("conv_backward", dout, (n, filters, out_h, out_w))
+    dout = as_dout("conv_backward", dout, (n, filters, out_h, out_w))
     dout = _as_rows(dout)
     dtype = np.result_type(spread, w, dout)
 
@@ -214,7 +214,7 @@ def max_pool_forward(x, pool_param):
 
     Each is an elementwise maximum of a few slices, and windows above each other share their M.
     """
-    height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
+    x, height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
     image = _as_rows(x)
     columns = [_every(stride, q, out_w) for q in range(width)]
     maxima = _maximum([image[:, :, column] for column in columns])
@@ -229,7 +229,7 @@ def max_pool_backward(dout, cache):
     there to the first pixel of the row that has this value.
     """
     image, maxima, out, columns, height, stride = cache
-    check_dout("max_pool_backward", dout, _as_images(out).shape)
+    dout = as_dout("max_pool_backward", dout, _as_images(out).shape)
     dout = _as_rows(dout)
     dmaxima = np.zeros(maxima.shape, dout.dtype)
     dimage = np.zeros(image.shape, dout.dtype)
@@ -299,17 +299,18 @@ def _patches(spread, i, mask_h, stride):
 
 
 def _check_convolve_1d(signal, mask):
-    check_floats("convolve_1d", signal=signal, mask=mask)
+    signal, mask = as_floats("convolve_1d", signal=signal, mask=mask)
     if signal.ndim != 1 or mask.ndim != 1 or 0 in (len(signal), len(mask)):
         raise ValueError(
             f"convolve_1d: signal and mask must be one-dimensional and not empty, "
             f"got {signal.shape} and {mask.shape}"
         )
+    return signal, mask
 
 
 def _check_conv(function, x, w, b, conv_param):
-    """Stride, padding and the size of the output."""
-    check_floats(function, x=x, w=w, b=b)
+    """The arrays, stride, padding and the size of the output."""
+    x, w, b = as_floats(function, x=x, w=w, b=b)
     if x.ndim != 4 or w.ndim != 4 or 0 in w.shape:
         raise ValueError(
             f"{function}: expected x of shape (N, C, H, W) and w of shape (F, C, HH, WW), "
@@ -326,24 +327,23 @@ def _check_conv(function, x, w, b, conv_param):
     defaults = {"stride": 1, "pad": 0}
     stride, pad = _check_param(function, "conv_param", conv_param, defaults, {"pad": 0})
     image = x.shape[2] + 2 * pad, x.shape[3] + 2 * pad
-    return stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
+    return x, w, b, stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
 
 
 def _check_pool(function, x, pool_param):
-    """Height, width and stride of the window, and the size of the output."""
-    check_floats(function, x=x)
+    """The images, height, width and stride of the window, and the size of the output."""
+    x = as_floats(function, x=x)
     if x.ndim != 4:
         raise ValueError(f"{function}: expected x of shape (N, C, H, W), got {x.shape}")
     keys = dict.fromkeys(("pool_height", "pool_width", "stride"))
     height, width, stride = _check_param(function, "pool_param", pool_param, keys, {})
     size = _out_size(function, x.shape[2:], (height, width), stride, "the window")
-    return height, width, stride, size
+    return x, height, width, stride, size
 
 
 def _check_param(function, name, param, defaults, smallest):
     """The values of a dict of integers, in the order of `defaults`; None is no default."""
-    if not isinstance(param, dict):
-        raise TypeError(f"{function}: {name} must be a dict, got {type(param).__name__}")
+    check_kind(function, dict, "a dict", **{name: param})
     unknown = [key for key in param if key not in defaults]
     missing = [key for key, value in defaults.items() if value is None and key not in param]
     if unknown or missing:

@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from support.checks import check_number, describe
+from support.checks import as_generator, check_number, describe, is_plain, short
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
+ROUNDING = 2 * np.finfo(np.float64).eps  # relative error of a value of f, in the last bits
 # Two one-sided slopes differ by h times the second derivative. This many times h, relative to the
 # largest element of the gradient, is more than a smooth layer comes to: it is a kink.
 CURVATURE = 100
 KINK_SLACK = 0.1  # of that difference: how far beyond the two slopes a gradient may lie on a kink
+REPEATS = 20  # of forward at one point: a random layer may give the same value twice
+HALVINGS = 12  # of an interval around a kink: a change that survives them is a jump
 
 
 def rel_error(x, y):
@@ -30,7 +33,10 @@ def rel_error(x, y):
     >>> rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     0.0
     """
-    x, y = np.asarray(x), np.asarray(y)
+    try:
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"rel_error: x and y must be arrays of numbers: {error}") from error
     if x.shape != y.shape:
         raise ValueError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
     error = np.abs(x - y) / np.maximum(SMALLEST, np.abs(x) + np.abs(y))
@@ -50,13 +56,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
     """Gradient of sum(f(x) * df) for a function whose value is an array, df = dL/df."""
     _check_float64(x)
     check_number("numerical gradient", positive=True, h=h)
-    grad = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        plus, minus = _values_at(f, x, index, (h, -h))
-        grad[index] = np.sum((plus - minus) * df) / (2 * h)
-        if verbose:
-            print(index, grad[index])
-    return grad
+    return _differences(f, x, df, h, verbose)[0]
 
 
 def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
@@ -69,12 +69,14 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
         otherwise, as a network reaches its parameters.
     backward : callable
         ``backward(dout, cache)`` returns the gradient of the input, or a tuple of them, one for
-        each of the inputs in their order. Another number or other shapes are a ValueError.
+        each of the inputs in their order.
     *inputs : ndarray of float64
         Where to check.
     tolerance : float, default 1e-7
-        Largest error that passes. An error is relative to the largest element of the gradient: an
-        element that is almost 0 by chance would otherwise measure the rounding error alone.
+        Largest error that passes. An error is relative to the largest element of the gradient, as
+        an element that is almost 0 by chance would otherwise measure the rounding error alone; and
+        where rounding, epsilon |f| / h, is more than the tolerance allows, relative to so much that
+        it is not.
     h : float, default 1e-5
         Step of the differences.
     seed : int, default 0
@@ -86,13 +88,21 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
         Prints as a table, one row an input: name, shape, maximum relative error, pass or fail;
         ``check.passed`` says whether all passed.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an input is no array of float64, backward returns other gradients than one of the shape
+        of each input, or forward gives different values at one point, as a layer that draws random
+        numbers does: let forward restart its generator.
+
     Notes
     -----
     A function has no derivative on a kink (ReLU at 0, a tie in max pooling), and each value between
     the slopes on both sides is a right answer there. An element counts as on a kink if the two
-    one-sided slopes differ by more than the curvature of a smooth layer could make them, and the
-    gradient from backward lies between them; it is counted and left out. Any other value is a
-    failure, on a kink as elsewhere.
+    one-sided slopes differ by more than the curvature of a smooth layer could make them, the layer
+    is continuous there, and the gradient from backward lies between the slopes; it is counted and
+    left out. Any other value is a failure, on a kink as elsewhere, and so is an input of which
+    every element is left out.
 
     Examples
     --------
@@ -103,10 +113,9 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     >>> check_layer(square_forward, square_backward, np.array([1.0, 2.0, 3.0])).passed
     True
     """
-    for x in inputs:
-        _check_float64(x)
+    _check_arguments(forward, backward, inputs, tolerance, h)
     out, cache = forward(*inputs)
-    dout = np.random.default_rng(seed).standard_normal(np.shape(out))
+    dout = as_generator("check_layer", seed).standard_normal(np.shape(out))
     gradients = backward(dout, cache)
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if [np.shape(g) for g in gradients] != [x.shape for x in inputs]:
@@ -118,20 +127,26 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     def value(_):
         return forward(*inputs)[0]
 
+    if not all(np.array_equal(out, value(None), equal_nan=True) for _ in range(REPEATS)):
+        raise ValueError(
+            "check_layer: forward gives different values at one point; a layer that draws random "
+            "numbers must draw the same each time: let forward restart its generator"
+        )
     rows = []
     for name, x, gradient in zip(_names(forward, inputs), inputs, gradients, strict=True):
-        numerical = eval_numerical_gradient_array(value, x, dout, h)
+        numerical, rounding = _differences(value, x, dout, h)
         largest = max(
             np.abs(gradient).max(initial=SMALLEST), np.abs(numerical).max(initial=SMALLEST)
         )
-        errors = np.abs(gradient - numerical) / largest
+        errors = np.abs(gradient - numerical) / np.maximum(largest, rounding / tolerance)
         kinks = 0
         for index in map(tuple, np.argwhere(errors > tolerance)):
             if _on_kink(value, x, index, dout, h, gradient[index], largest):
                 errors[index] = 0.0
                 kinks += 1
         error = float(errors.max(initial=0.0))
-        rows.append(GradientCheckRow(name, x.shape, error, kinks, error <= tolerance))
+        passed = error <= tolerance and not (kinks and kinks == x.size)
+        rows.append(GradientCheckRow(name, x.shape, error, kinks, passed))
     return GradientCheck(rows)
 
 
@@ -139,14 +154,26 @@ def check_net(net, X, y, **options):
     """`check_layer` of a whole network's loss: one row a parameter.
 
     net has ``params`` of float64 and ``loss(X, y) -> loss, grads``; options are those of
-    `check_layer`.
+    `check_layer`. Where net has a generator ``rng``, of dropout, it draws the same at each point.
     """
-    check = check_layer(
-        lambda *_: net.loss(X, y),
-        lambda dout, grads: tuple(dout * grads[name] for name in net.params),
-        *net.params.values(),
-        **options,
-    )
+    rng = getattr(net, "rng", None)
+    state = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
+
+    def loss(*_):
+        if state is not None:
+            rng.bit_generator.state = state
+        return net.loss(X, y)
+
+    try:
+        check = check_layer(
+            loss,
+            lambda dout, grads: tuple(dout * grads[name] for name in net.params),
+            *net.params.values(),
+            **options,
+        )
+    finally:
+        if state is not None:
+            rng.bit_generator.state = state
     rows = [replace(row, name=name) for row, name in zip(check.rows, net.params, strict=True)]
     return GradientCheck(rows)
 
@@ -209,6 +236,18 @@ def _names(forward, inputs):
     return [f"input {i}" for i in range(1, len(inputs) + 1)]
 
 
+def _differences(f, x, df, h, verbose=False):
+    """The central difference of sum(f(x) * df) for each element of x, and its rounding error."""
+    grad, rounding = np.zeros_like(x), np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        plus, minus = _values_at(f, x, index, (h, -h))
+        grad[index] = np.sum((plus - minus) * df) / (2 * h)
+        rounding[index] = ROUNDING * np.sum(np.abs(plus * df)) / h
+        if verbose:
+            print(index, grad[index])
+    return grad, rounding
+
+
 def _values_at(f, x, index, steps):
     """f at x with one element moved by each of the steps in turn."""
     old = x[index]
@@ -223,16 +262,49 @@ def _values_at(f, x, index, steps):
 
 
 def _on_kink(f, x, index, df, h, gradient, largest):
-    minus, middle, plus = _values_at(f, x, index, (-h, 0.0, h))
-    left = np.sum((middle - minus) * df) / h
-    right = np.sum((plus - middle) * df) / h
-    jump = CURVATURE * h * largest
-    slack = KINK_SLACK * jump
-    return abs(right - left) > jump and (
-        min(left, right) - slack <= gradient <= max(left, right) + slack
-    )
+    def sums(*steps):
+        return [np.sum(value * df) for value in _values_at(f, x, index, steps)]
+
+    minus, middle, plus = sums(-h, 0.0, h)
+    left, right = (middle - minus) / h, (plus - middle) / h
+    change = CURVATURE * h * largest
+    slack = KINK_SLACK * change
+    is_between = min(left, right) - slack <= gradient <= max(left, right) + slack
+    return abs(right - left) > change and is_between and _is_continuous(sums, h)
+
+
+def _is_continuous(sums, h):
+    """Whether a function changes the less, the smaller an interval is around its largest change.
+
+    A jump keeps its height in every interval that holds it. sums(*steps) are the values at steps
+    from a point.
+    """
+    start, stop = -h, h
+    at_start, at_stop = sums(start, stop)
+    whole = abs(at_stop - at_start)
+    for _ in range(HALVINGS):
+        middle = (start + stop) / 2
+        [at_middle] = sums(middle)
+        whole = max(whole, abs(at_middle - at_start))
+        if abs(at_middle - at_start) > abs(at_stop - at_middle):
+            stop, at_stop = middle, at_middle
+        else:
+            start, at_start = middle, at_middle
+    return abs(at_stop - at_start) < whole / 2
+
+
+def _check_arguments(forward, backward, inputs, tolerance, h):
+    for name, function in {"forward": forward, "backward": backward}.items():
+        if not callable(function):
+            raise TypeError(f"check_layer: {name} must be callable, got {short(repr, function)}")
+    for x in inputs:
+        _check_float64(x)
+    check_number("check_layer", positive=True, tolerance=tolerance, h=h)
 
 
 def _check_float64(x):
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
-        raise TypeError(f"numerical gradient: x must be an array of float64, got {describe(x)}")
+    if not is_plain(x) or x.dtype != np.float64:
+        raise TypeError(
+            f"numerical gradient: x must be an array of float64, got {describe(x)}; "
+            "a network has such parameters where it is made with dtype=np.float64"
+        )

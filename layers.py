@@ -7,8 +7,8 @@ Every pair keeps one convention, said here once and in no docstring below::
 
 backward returns dL/dx, then the gradient of each parameter in the order in which forward takes
 them; a gradient has the shape of what it belongs to. Arrays are NumPy arrays of float32 or float64,
-and results have the dtype of the arguments. Anything else is a TypeError, and shapes or numbers
-that do not fit are a ValueError; both name the function and the argument.
+and results have the dtype of the arguments; integers count as float64. Anything else is a
+TypeError, and shapes or numbers that do not fit are a ValueError; both name function and argument.
 
 Shapes: N examples, D = d_1 * ... * d_k inputs each, M outputs, C classes. Examples are rows. The
 assignment writes a layer as ``W_i h_i + b_i`` with a column ``h_i`` and a ``W_i`` of shape
@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from support.checks import check_dout, check_floats, check_number, describe
+from support.checks import as_dout, as_floats, check_kind, check_number, describe, is_plain
 
 
 def fc_forward(x, w, b):
@@ -31,7 +31,7 @@ def fc_forward(x, w, b):
     >>> fc_forward(np.ones((1, 2, 2)), np.ones((4, 3)), np.arange(3.0))[0]
     array([[4., 5., 6.]])
     """
-    _check_fc(x, w, b)
+    x, w, b = _check_fc(x, w, b)
     out = x.reshape(len(x), len(w)) @ w
     out += b
     return out, (x, w, b)
@@ -43,7 +43,7 @@ def fc_backward(dout, cache, *, need_dx=True):
     The first layer of a network has no use for dx: need_dx=False saves the product, dx is None.
     """
     x, w, _ = cache
-    check_dout("fc_backward", dout, (len(x), w.shape[1]))
+    dout = as_dout("fc_backward", dout, (len(x), w.shape[1]))
     dx = (dout @ w.T).reshape(x.shape) if need_dx else None
     dw = x.reshape(len(x), len(w)).T @ dout
     db = dout.sum(axis=0)
@@ -56,7 +56,7 @@ def relu_forward(x):
     >>> relu_forward(np.array([-1.0, 0.0, 2.0]))[0]
     array([0., 0., 2.])
     """
-    check_floats("relu_forward", x=x)
+    x = as_floats("relu_forward", x=x)
     out = np.maximum(x, 0)
     return out, out
 
@@ -64,7 +64,7 @@ def relu_forward(x):
 def relu_backward(dout, cache):
     """dx = dout where x > 0, and 0 elsewhere: at x = 0 this project takes the subgradient 0."""
     out = cache
-    check_dout("relu_backward", dout, out.shape)
+    dout = as_dout("relu_backward", dout, out.shape)
     return dout * (out > 0)
 
 
@@ -74,7 +74,7 @@ def sigmoid_forward(x):
     >>> sigmoid_forward(np.array([-1e300, 0.0, 1e300]))[0]
     array([0. , 0.5, 1. ])
     """
-    check_floats("sigmoid_forward", x=x)
+    x = as_floats("sigmoid_forward", x=x)
     exp = np.exp(-np.abs(x))
     out = np.where(x < 0, exp, 1) / (1 + exp)
     return out, out
@@ -83,7 +83,7 @@ def sigmoid_forward(x):
 def sigmoid_backward(dout, cache):
     """dx = dout s'(x),  s'(x) = s(x) (1 - s(x)), at most 1/4."""
     out = cache
-    check_dout("sigmoid_backward", dout, out.shape)
+    dout = as_dout("sigmoid_backward", dout, out.shape)
     return dout * out * (1 - out)
 
 
@@ -93,7 +93,7 @@ def tanh_forward(x):
     >>> tanh_forward(np.array([-1e300, 0.0, 1e300]))[0]
     array([-1.,  0.,  1.])
     """
-    check_floats("tanh_forward", x=x)
+    x = as_floats("tanh_forward", x=x)
     out = np.tanh(x)
     return out, out
 
@@ -101,7 +101,7 @@ def tanh_forward(x):
 def tanh_backward(dout, cache):
     """dx = dout tanh'(x),  tanh'(x) = 1 - tanh(x)^2, at most 1."""
     out = cache
-    check_dout("tanh_backward", dout, out.shape)
+    dout = as_dout("tanh_backward", dout, out.shape)
     return dout * (1 - out * out)
 
 
@@ -112,8 +112,9 @@ def dropout_forward(x, p, rng):
     numpy.random.Generator. The rest is scaled by 1 / (1 - p) so that the mean of out is x and
     prediction needs neither dropout nor another scale (Srivastava et al. 2014, section 10).
     """
-    check_floats("dropout_forward", x=x)
+    x = as_floats("dropout_forward", x=x)
     check_number("dropout_forward", below=1.0, p=p)
+    check_kind("dropout_forward", np.random.Generator, "a numpy.random.Generator", rng=rng)
     mask = (rng.random(x.shape, dtype=np.float32) >= p).astype(x.dtype)
     mask *= 1 / (1 - p)
     return x * mask, mask
@@ -122,7 +123,7 @@ def dropout_forward(x, p, rng):
 def dropout_backward(dout, cache):
     """dx = dout * mask: an element that was dropped had no part in the loss."""
     mask = cache
-    check_dout("dropout_backward", dout, mask.shape)
+    dout = as_dout("dropout_backward", dout, mask.shape)
     return dout * mask
 
 
@@ -142,7 +143,7 @@ def softmax_loss(x, y):
     >>> round(loss, 4), dx
     (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
     """
-    _check_softmax(x, y)
+    x = _check_softmax(x, y)
     n, rows = len(y), np.arange(len(y))
     top = x.max(axis=1, keepdims=True)
     # A gap between scores beyond the largest float32 becomes -inf, and exp(-inf) is the right 0;
@@ -159,7 +160,7 @@ def softmax_loss(x, y):
 
 
 def _check_fc(x, w, b):
-    check_floats("fc_forward", x=x, w=w, b=b)
+    x, w, b = as_floats("fc_forward", x=x, w=w, b=b)
     if x.ndim < 2 or w.ndim != 2:
         raise ValueError(
             f"fc_forward: expected x of shape (N, d_1, ..., d_k) and w of shape (D, M), "
@@ -174,13 +175,14 @@ def _check_fc(x, w, b):
         raise ValueError(
             f"fc_forward: b must have shape {w.shape[1:]}, one bias a column of w, got {b.shape}"
         )
+    return x, w, b
 
 
 def _check_softmax(x, y):
-    check_floats("softmax_loss", x=x)
+    x = as_floats("softmax_loss", x=x)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"softmax_loss: x must have shape (N, C), N and C > 0, got {x.shape}")
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+    if not is_plain(y) or y.dtype.kind not in "iu":
         raise TypeError(f"softmax_loss: y must be a NumPy array of integers, got {describe(y)}")
     if y.shape != x.shape[:1]:
         raise ValueError(
@@ -191,3 +193,4 @@ def _check_softmax(x, y):
             f"softmax_loss: labels must be within 0..{x.shape[1] - 1}, "
             f"got {y.min()}..{y.max()} in y"
         )
+    return x

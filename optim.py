@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from support.checks import check_floats, check_number
+from support.checks import check_integer, check_kind, check_number, describe, is_plain
 
 # The hyperparameters of each rule with their defaults.
 DEFAULTS = {
@@ -112,14 +112,20 @@ def cosine(t, *, warm_up=0.0):
 
 def complete_config(rule, w, config):
     """Check a rule's config for the parameter w; add the defaults and the state that it lacks."""
+    config = {} if config is None else config
+    check_kind(rule, dict, "a dict", config=config)
     for key, default in DEFAULTS[rule].items():
         value = config.get(key, default)
         check_number(rule, below=1.0 if key in DECAY_FACTORS else math.inf, **{key: value})
         config[key] = float(value)  # a numpy.float64 would promote float32 arrays
+        if key == "epsilon" and w.dtype.type(value) == 0:  # 0 / 0 for a gradient of 0
+            raise ValueError(f"{rule}: epsilon must be more than 0 in {w.dtype}, got {value}")
     for key in STATE[rule]:
         if key not in config:
             config[key] = 0 if key == "t" else np.zeros_like(w)
-        elif key != "t" and np.shape(config[key]) != w.shape:
+        elif key == "t":
+            check_integer(rule, 0, t=config["t"])
+        elif not is_plain(config[key]) or config[key].shape != w.shape:
             raise ValueError(
                 f"{rule}: {key} must have w's shape {w.shape}, got {np.shape(config[key])}"
             )
@@ -127,10 +133,14 @@ def complete_config(rule, w, config):
 
 
 def _prepare(rule, w, dw, config):
-    check_floats(rule, w=w, dw=dw)
+    for name, array in {"w": w, "dw": dw}.items():
+        if not is_plain(array) or array.dtype.kind != "f":  # w is updated in place
+            raise TypeError(
+                f"{rule}: {name} must be a NumPy array of floats, got {describe(array)}"
+            )
     if w.shape != dw.shape:
         raise ValueError(f"{rule}: dw must have w's shape {w.shape}, got {dw.shape}")
-    return complete_config(rule, w, {} if config is None else config)
+    return complete_config(rule, w, config)
 
 
 def _square(dw):

@@ -6,56 +6,115 @@ that names function and argument, says what was expected and what came.
 """
 
 import math
+import os
+import sys
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 
+LONGEST = 80  # characters of a value in a message
+
 
 def describe(value):
-    """What a value is, for a message: 'an array of int64', 'list'."""
-    return f"an array of {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
+    """What a value is, for a message: 'an array of int64', 'a matrix of float64', 'list'."""
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    kind = "an array" if is_plain(value) else f"a {type(value).__name__}"
+    return f"{kind} of {value.dtype}"
 
 
-def check_floats(function, **arrays):
-    """Each is a NumPy array of floats: in-place arithmetic would cut off those of integers."""
+def short(text_of, value):
+    """A value's text (`str` or `repr`) for a message, cut where it is long."""
+    try:
+        text = text_of(value)
+    except Exception:  # an integer of more digits than Python writes, an object's own error
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def is_plain(value):
+    """Whether a value is an array without rules of its own, as matrices and masked arrays have."""
+    return type(value) in (np.ndarray, np.memmap)
+
+
+def as_floats(function, **arrays):
+    """The arrays, those of integers as float64; a single one, or a list of them.
+
+    Arithmetic in place would cut off the numbers of an array of integers.
+    """
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        if not is_plain(array) or array.dtype.kind not in "fiu":
             raise TypeError(
-                f"{function}: {name} must be a NumPy array of floats, got {describe(array)}"
+                f"{function}: {name} must be a NumPy array of integers or of floats, "
+                f"got {describe(array)}"
             )
+    floats = [a if a.dtype.kind == "f" else a.astype(np.float64) for a in arrays.values()]
+    return floats if len(floats) > 1 else floats[0]
 
 
-def check_dout(function, dout, shape):
-    """dout is an array of floats of the shape that forward returned."""
-    check_floats(function, dout=dout)
+def as_dout(function, dout, shape):
+    """dout as an array of floats; it must have the shape that forward returned."""
+    dout = as_floats(function, dout=dout)
     if dout.shape != shape:
         raise ValueError(f"{function}: dout must have out's shape {shape}, got {dout.shape}")
+    return dout
 
 
 def check_integer(function, least=1, **values):
-    """Each is an integer, and at least ``least``."""
+    """Each is an integer, at least ``least`` and small enough for an array's size."""
     for name, value in values.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
-        if value < least:
-            raise ValueError(f"{function}: {name} must be at least {least}, got {value}")
+            raise TypeError(f"{function}: {name} must be an integer, got {short(repr, value)}")
+        if not least <= value <= sys.maxsize:
+            bound = f"at least {least}" if value < least else f"at most {sys.maxsize}"
+            raise ValueError(f"{function}: {name} must be {bound}, got {short(str, value)}")
 
 
 def check_number(function, *, positive=False, below=math.inf, **values):
     """Each is a finite number >= 0, or > 0 where ``positive``, and less than ``below``."""
     for name, value in values.items():
-        if not isinstance(value, Real):
-            raise TypeError(f"{function}: {name} must be a number, got {value!r}")
-        if not 0 <= value < below or (positive and value == 0):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{function}: {name} must be a number, got {short(repr, value)}")
+        in_range = 0 <= value <= sys.float_info.max and value < below
+        if not in_range or (positive and value == 0):
             bounds = "> 0" if positive else ">= 0"
             bounds += f" and < {below:g}" if below < math.inf else ""
-            raise ValueError(f"{function}: {name} must be a finite number {bounds}, got {value}")
+            raise ValueError(
+                f"{function}: {name} must be a finite number {bounds}, got {short(str, value)}"
+            )
 
 
 def check_choice(function, choices, expected="one of", **values):
-    """Each is one of the choices."""
+    """Each is one of the choices, which are strings."""
     for name, value in values.items():
         if not isinstance(value, str) or value not in choices:
             raise ValueError(
-                f"{function}: {name} must be {expected} {', '.join(choices)}, got {value!r}"
+                f"{function}: {name} must be {expected} {', '.join(choices)}, "
+                f"got {short(repr, value)}"
             )
+
+
+def check_kind(function, kind, expected, **values):
+    """Each is an instance of a class, or of one of several; ``expected`` says which: 'a dict'."""
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{function}: {name} must be {expected}, got {describe(value)}")
+
+
+def as_path(function, **paths):
+    """The path of that name, with ~ for the home folder."""
+    check_kind(function, (str, os.PathLike), "a path", **paths)
+    return Path(*paths.values()).expanduser()
+
+
+def as_generator(function, seed):
+    """The numpy.random.Generator of a seed: an integer >= 0, None, or a Generator itself."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{function}: seed must be an integer >= 0, None or a numpy.random.Generator, "
+            f"got {short(repr, seed)}"
+        ) from error

@@ -264,6 +264,20 @@ def test_inputs_are_left_alone(kind, rng):
 
 
 @pytest.mark.parametrize("kind", CONV)
+def test_integers_count_as_float64(kind, rng):
+    x, w, b = (rng.integers(-5, 5, s, np.int8) for s in ((2, 2, 4, 4), (2, 2, 3, 3), (2,)))
+    results = []
+    for arrays in ([x, w, b], [a.astype(float) for a in (x, w, b)]):
+        out, cache = CONV[kind][0](*arrays, {"pad": 1})
+        results.append([out, *CONV[kind][1](arrays[0], cache)])
+        out, cache = POOL[kind][0](arrays[0], {"pool_height": 1, "pool_width": 2, "stride": 1})
+        results[-1] += [out, POOL[kind][1](arrays[0][:, :, :, 1:], cache)]
+    for ours, expected in zip(*results, strict=True):
+        assert ours.dtype == np.float64
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("kind", CONV)
 def test_empty_batch(kind):
     forward, backward = CONV[kind]
     out, cache = forward(np.zeros((0, 2, 5, 4)), np.ones((3, 2, 2, 2)), np.ones(3), {"pad": 1})
@@ -294,7 +308,8 @@ _POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
         (_X, _W, np.ones(3), {}, ValueError, r"b must have shape \(4,\).*got \(3,\)"),
         (_X, np.ones((4, 3, 6, 3)), _B, {}, ValueError, "mask of 6 x 3 is larger than .* 5 x 6"),
         (_X, np.ones((4, 3, 3, 9)), _B, {"pad": 1}, ValueError, "3 x 9 is larger than .* 7 x 8"),
-        (_X.astype(int), _W, _B, {}, TypeError, "x must be .* of floats, got an array of int"),
+        (_X.astype(bool), _W, _B, {}, TypeError, "x must be .* of floats, got an array of bool"),
+        (np.ma.array(_X), _W, _B, {}, TypeError, "x must be .* of floats, got a MaskedArray of fl"),
         (_X, _W.tolist(), _B, {}, TypeError, "w must be .* of floats, got list"),
         (_X, _W, 0.0, {}, TypeError, "b must be .* of floats, got float"),
         (_X, _W, _B, {"stride": 0}, ValueError, r"\['stride'\] must be at least 1, got 0"),
@@ -317,7 +332,7 @@ def test_conv_bad_input(kind, x, w, b, param, error, message):
     ("x", "param", "error", "message"),
     [
         (_X[0], _POOL, ValueError, r"x of shape \(N, C, H, W\), got \(3, 5, 6\)"),
-        (_X.astype(int), _POOL, TypeError, "x must be .* of floats, got an array of int"),
+        (_X.astype(bool), _POOL, TypeError, "x must be .* of floats, got an array of bool"),
         (_X, _POOL | {"pool_height": 6}, ValueError, "window of 6 x 2 is larger than .* 5 x 6"),
         (_X, _POOL | {"pool_width": 0}, ValueError, r"\['pool_width'\] must be at least 1, got 0"),
         (_X, _POOL | {"stride": "2"}, TypeError, r"\['stride'\] must be an integer, got '2'"),
@@ -351,7 +366,7 @@ def test_bad_dout(kind):
         (np.ones((2, 2)), np.ones(2), ValueError, r"one-dimensional .* got \(2, 2\) and \(2,\)"),
         (np.ones(2), np.ones(0), ValueError, "not empty"),
         ([1.0], np.ones(2), TypeError, "signal must be .* got list"),
-        (np.ones(2), np.ones(2, int), TypeError, "mask must be .* array of int"),
+        (np.ones(2), np.ones(2, bool), TypeError, "mask must be .* array of bool"),
     ],
 )
 def test_convolve_1d_bad_input(signal, mask, error, message):

@@ -11,7 +11,17 @@ from gradient_check import (
     eval_numerical_gradient_array,
     rel_error,
 )
-from layers import fc_backward, fc_forward, relu_backward, relu_forward
+from layers import (
+    dropout_forward,
+    fc_backward,
+    fc_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
 
 
 def test_rel_error():
@@ -71,12 +81,106 @@ def test_verbose_prints_each_element(capsys):
     assert [line.split(")")[0] for line in lines] == ["(0, 0", "(0, 1"]
 
 
-@pytest.mark.parametrize("x", [np.ones(2, np.float32), np.ones(2, int), [1.0, 2.0], 1.0])
+@pytest.mark.parametrize(
+    "x",
+    [np.ones(2, np.float32), np.ones(2, int), [1.0, 2.0], 1.0, np.ma.ones(2), np.matrix([[1.0]])],
+)
 def test_only_float64(x):
-    with pytest.raises(TypeError, match="must be an array of float64, got"):
-        eval_numerical_gradient(np.sum, x)
-    with pytest.raises(TypeError, match="must be an array of float64, got"):
-        check_layer(relu_forward, relu_backward, x)
+    message = "must be an array of float64, got .*dtype=np.float64"
+    for check in (
+        lambda: eval_numerical_gradient(np.sum, x),
+        lambda: check_layer(relu_forward, relu_backward, x),
+    ):
+        with pytest.raises(TypeError, match=message):
+            check()
+
+
+def test_a_net_of_float32_is_told_how_to_be_checked(rng):
+    with pytest.raises(TypeError, match=r"got an array of float32; .* made with dtype=np\.float64"):
+        check_net(FullyConnectedNet(2, [2], 2, seed=0), rng.random((3, 2)), np.array([0, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [(np.uint8([1]), np.uint8([2])), (np.int8([-128]), np.int8([127])), ([1], [2.0])]
+)
+def test_rel_error_of_integers(x, y):
+    a, b = float(x[0]), float(y[0])
+    assert rel_error(x, y) == abs(a - b) / (abs(a) + abs(b))
+    with pytest.raises(TypeError, match="rel_error: x and y must be arrays of numbers"):
+        rel_error(x, ["a"])
+
+
+def test_a_random_layer_is_told_apart():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        with pytest.raises(ValueError, match="check_layer: forward gives different values at one"):
+            check_layer(
+                lambda x: dropout_forward(x, 0.5, rng), lambda d, c: 5 * d, np.array([1.0, 2.0])
+            )
+
+
+def test_a_net_with_dropout_draws_the_same_at_each_point(rng):
+    net = FullyConnectedNet(6, [20, 20], 3, dtype=np.float64, seed=0, dropout=0.5)
+    X, y = rng.standard_normal((4, 6)), np.array([0, 1, 2, 0])
+    check = check_net(net, X, y)
+    assert check.passed, check
+    assert check_net(net, X, y).rows == check.rows  # from where the generator was
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, 123.0, -5.0])
+@pytest.mark.parametrize("x", [[1.0, -2.0], [1.0 + 4e-6, 0.3], [3.0 - 9e-6, 3.0]])
+def test_a_jump_is_no_kink(x, slope):
+    """Of the floor: whatever backward says, an element on a jump has no gradient that passes."""
+    check = check_layer(lambda x: (np.floor(x), None), lambda d, _: slope * d, np.array(x))
+    assert not check.passed
+    assert check.rows[0].kinks == 0
+
+
+def test_no_element_compared_is_no_pass():
+    check = check_layer(relu_forward, relu_backward, np.zeros(3))
+    assert (check.passed, check.rows[0].kinks) == (False, 3)
+    assert "FAIL (3 of 3 on a kink, left out)" in str(check)
+    assert check_layer(relu_forward, relu_backward, np.zeros((0, 2))).passed
+
+
+@pytest.mark.parametrize("x", [3.0, 10.0, 15.0, 18.0, -10.0, 300.0])
+def test_rounding_is_no_failure(x):
+    assert check_layer(tanh_forward, tanh_backward, np.array([[x]])).passed
+    assert check_layer(sigmoid_forward, sigmoid_backward, np.array([[x]])).passed
+
+
+@pytest.mark.parametrize("x", [3.0, 7.0])
+def test_rounding_hides_no_wrong_gradient(x):
+    def wrong(dout, cache):
+        return 1.001 * tanh_backward(dout, cache)
+
+    assert not check_layer(tanh_forward, wrong, np.array([[x]])).passed
+    assert not check_layer(tanh_forward, lambda d, c: 0 * d, np.array([[10.0]])).passed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((None, relu_backward, np.ones(2)), TypeError, "forward must be callable, got None"),
+        ((relu_forward, 3, np.ones(2)), TypeError, "backward must be callable, got 3"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=f"check_layer: {message}"):
+        check_layer(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": 0}, "tolerance must be a finite number > 0"),
+        ({"h": -1e-5}, "h must be a finite number > 0"),
+        ({"seed": -1}, "seed must be an integer >= 0, None or"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=f"check_layer: {message}"):
+        check_layer(relu_forward, relu_backward, np.ones(2), **options)
 
 
 def test_table_reads_like_a_table(rng):

@@ -151,6 +151,22 @@ def test_inputs_are_left_alone(name, rng):
     np.testing.assert_array_equal(dout, before[1])
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8])
+def test_integers_count_as_float64(dtype):
+    integers = [np.array(a, dtype) for a in ([[1, 2]], [[3, 1], [1, 0]], [5, 7], [[2, 1]])]
+    results = []
+    for x, w, b, dout in (integers, [a.astype(float) for a in integers]):
+        out, cache = fc_forward(x, w, b)
+        results.append([out, *fc_backward(dout, cache)])
+        for forward, backward in ELEMENTWISE.values():
+            out, cache = forward(x)
+            results[-1] += [out, backward(dout, cache)]
+        results[-1].append(softmax_loss(x, np.array([1]))[1])
+    for ours, expected in zip(*results, strict=True):
+        assert ours.dtype == np.float64
+        np.testing.assert_array_equal(ours, expected)
+
+
 def test_empty_batch_passes_through_fc():
     out, cache = fc_forward(np.zeros((0, 2, 3)), np.ones((6, 4)), np.ones(4))
     assert out.shape == (0, 4)
@@ -174,10 +190,14 @@ _Y = np.array([0, 1])
         (lambda: fc_forward(np.ones(3), _W, _B), ValueError, r"got x \(3,\) and w \(3, 4\)"),
         (lambda: fc_forward(_X, np.ones(3), _B), ValueError, r"got x \(2, 3\) and w \(3,\)"),
         (lambda: fc_forward([[1.0]], _W, _B), TypeError, "x must be .* of floats, got list"),
-        (lambda: fc_forward(_X.astype(int), _W, _B), TypeError, "x must be .* an array of int"),
+        (lambda: fc_forward(_X.astype(bool), _W, _B), TypeError, "x must be .* an array of bool"),
+        (lambda: fc_forward(_X, np.matrix(_W), _B), TypeError, "w must be .* got a matrix of f"),
+        (lambda: fc_forward(_X, _W, _B.astype(object)), TypeError, "b must be .* of object"),
         (lambda: fc_backward(_W, fc_forward(_X, _W, _B)[1]), ValueError, r"dout .* \(2, 4\)"),
         (lambda: fc_backward(1.0, fc_forward(_X, _W, _B)[1]), TypeError, "dout .* got float"),
-        (lambda: relu_forward(np.array([1, -1])), TypeError, "relu_forward: x .* array of int"),
+        (lambda: relu_forward(np.array(["a"])), TypeError, "relu_forward: x .* array of <U1"),
+        (lambda: relu_forward(np.ma.array(_X)), TypeError, "relu_forward: x .* a MaskedArray of f"),
+        (lambda: relu_backward(np.matrix(_X), relu_forward(_X)[1]), TypeError, "dout .* a matrix"),
         (lambda: relu_backward(_W, relu_forward(_X)[1]), ValueError, r"relu_backward: dout .*3\)"),
         (lambda: sigmoid_forward(None), TypeError, "sigmoid_forward: x .* got NoneType"),
         (lambda: sigmoid_backward(_W, sigmoid_forward(_X)[1]), ValueError, "sigmoid_backward: d"),
@@ -191,7 +211,11 @@ _Y = np.array([0, 1])
         (lambda: softmax_loss(_X, [0, 1]), TypeError, "y .* integers, got list"),
         (lambda: softmax_loss(_X, np.array([0])), ValueError, r"y must have shape \(2,\)"),
         (lambda: softmax_loss(_X, np.array([[0], [1]])), ValueError, r"got \(2, 1\)"),
-        (lambda: softmax_loss(_X.astype(int), _Y), TypeError, "x must be .* of floats"),
+        (lambda: softmax_loss(_X.astype(complex), _Y), TypeError, "x must be .* of floats"),
+        (lambda: softmax_loss(_X, np.matrix(_Y)), TypeError, "y must be .* got a matrix of int64"),
+        (lambda: dropout_forward(_X, "0.5", None), TypeError, "p must be a number, got '0.5'"),
+        (lambda: dropout_forward(_X, 10**400, None), ValueError, "p must be .* < 1, got 1000"),
+        (lambda: dropout_forward(_X, 0.5, 0), TypeError, "rng must be a numpy.random.* got int"),
     ],
 )  # fmt: skip
 def test_bad_input(call, error, message):

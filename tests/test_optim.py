@@ -105,6 +105,8 @@ def test_extreme_gradients(name, dtype):
         ("adam", {"beta1": 1.0}, "beta1 must be a finite number >= 0 and < 1, got 1.0"),
         ("adam", {"beta2": -0.1}, "beta2 must be a finite number >= 0 and < 1"),
         ("adam", {"m": np.zeros(3)}, r"m must have w's shape \(2,\), got \(3,\)"),
+        ("sgd", {"learning_rate": 10**400}, "learning_rate must be a finite number >= 0, got 1000"),
+        ("adam", {"t": -1}, "t must be at least 0, got -1"),
     ],
 )
 def test_bad_config(name, config, message):
@@ -112,9 +114,28 @@ def test_bad_config(name, config, message):
         UPDATE_RULES[name](np.ones(2), np.ones(2), config)
 
 
-def test_config_of_the_wrong_type():
-    with pytest.raises(TypeError, match="adam: epsilon must be a number, got '1e-8'"):
-        adam(np.ones(2), np.ones(2), {"epsilon": "1e-8"})
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"epsilon": "1e-8"}, "epsilon must be a number, got '1e-8'"),
+        ({"beta1": None}, "beta1 must be a number, got None"),
+        ({"t": 1.5}, "t must be an integer, got 1.5"),
+        ([], "config must be a dict, got list"),
+    ],
+)
+def test_config_of_the_wrong_type(config, message):
+    with pytest.raises(TypeError, match=f"adam: {message}"):
+        adam(np.ones(2), np.ones(2), config)
+
+
+@pytest.mark.parametrize("rule", [rmsprop, adam])
+@pytest.mark.parametrize(("dtype", "epsilon"), [(np.float32, 1e-50), (np.float64, 0)])
+def test_epsilon_that_is_zero_is_refused(rule, dtype, epsilon):
+    w, dw = np.ones(2, dtype), np.zeros(2, dtype)
+    with pytest.raises(ValueError, match="epsilon must be more than 0 in float"):
+        rule(w, dw, {"epsilon": epsilon})
+    smallest = float(np.finfo(dtype).smallest_subnormal)
+    assert np.isfinite(rule(w, dw, {"epsilon": smallest})[0]).all()
 
 
 def test_cosine():
