@@ -1,13 +1,14 @@
 """Convolutional networks: blocks of convolution and pooling, then fully-connected layers."""
 
+from collections.abc import Iterable
 from functools import partial
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
 from fc_net import ACTIVATIONS, Layer, Network
-from support.checks import check_integer, check_number
+from support.checks import as_sizes, check_integer, check_kind, check_number
 
 # Halves height and width, rounding down.
 POOL_PARAM = {"pool_height": 2, "pool_width": 2, "stride": 2}
@@ -82,10 +83,13 @@ class ConvNet(Network):
         *,
         dropout=0.0,
     ):
-        blocks = [list(n) if isinstance(n, (list, tuple)) else [n] for n in num_filters]
-        hidden_dim = list(hidden_dim)
-        _check(input_dim, num_filters, blocks, filter_size, hidden_dim, num_classes)
         check_number("ConvNet", below=1.0, dropout=dropout)
+        check_integer("ConvNet", filter_size=filter_size, num_classes=num_classes)
+        check_kind("ConvNet", Iterable, "a sequence", num_filters=num_filters)
+        blocks = [as_sizes("ConvNet", num_filters=filters) for filters in num_filters]
+        input_dim = as_sizes("ConvNet", input_dim=input_dim)
+        hidden_dim = as_sizes("ConvNet", hidden_dim=hidden_dim)
+        _check(input_dim, blocks, filter_size)
 
         super().__init__(weight_scale, reg, dtype, seed)
         channels, height, width = input_dim
@@ -111,17 +115,12 @@ class ConvNet(Network):
         self.add_weights(convolve, conv_backward, shape, channels * size**2, filters)
 
 
-def _check(input_dim, num_filters, blocks, filter_size, hidden_dim, num_classes):
+def _check(input_dim, blocks, filter_size):
     if len(input_dim) != 3 or not blocks or not all(blocks):
         raise ValueError(
             "ConvNet: expected input_dim (C, H, W) and num_filters with at least one number "
-            f"before each pooling, got {input_dim} and {num_filters}"
+            f"before each pooling, got {input_dim} and {blocks}"
         )
-    check_integer("ConvNet", filter_size=filter_size, num_classes=num_classes)
-    sizes = {"input_dim": input_dim, "num_filters": chain(*blocks), "hidden_dim": hidden_dim}
-    for name, values in sizes.items():
-        for value in values:
-            check_integer("ConvNet", **{name: value})
     _, height, width = input_dim
     if filter_size % 2 == 0 or min(height, width) < 2 ** len(blocks):
         raise ValueError(

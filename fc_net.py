@@ -29,8 +29,17 @@ from layers import (
     tanh_backward,
     tanh_forward,
 )
-from support.checkpoints import load_params, save_params
-from support.checks import check_choice, check_integer, check_number, describe
+from support.checkpoints import describe_function, load_params, save_params
+from support.checks import (
+    as_float_dtype,
+    as_generator,
+    as_sizes,
+    check_choice,
+    check_integer,
+    check_number,
+    describe,
+    is_plain,
+)
 from support.examples import predict_labels
 
 
@@ -90,14 +99,12 @@ class Network:
         else:
             check_number(name, weight_scale=weight_scale)
         check_number(name, reg=reg)
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"{name}: dtype must be float32 or float64, got {dtype}")
         self.weight_scale = weight_scale
         self.reg = float(reg)
-        self.dtype = np.dtype(dtype)
+        self.dtype = as_float_dtype(name, dtype)
         self.layers = []
         self.params = {}
-        self.rng = np.random.default_rng(seed)
+        self.rng = as_generator(name, seed)
 
     def add_fc(self, fan_in, fan_out):
         """Append a fully-connected layer."""
@@ -115,8 +122,13 @@ class Network:
         std = self.weight_scale
         if isinstance(std, str):
             std = WEIGHT_SCALES[std](fan_in)
-        self.params[f"W{i}"] = (std * self.rng.standard_normal(shape)).astype(self.dtype)
-        self.params[f"b{i}"] = np.zeros(fan_out, self.dtype)
+        try:
+            self.params[f"W{i}"] = (std * self.rng.standard_normal(shape)).astype(self.dtype)
+            self.params[f"b{i}"] = np.zeros(fan_out, self.dtype)
+        except (MemoryError, ValueError) as error:
+            raise ValueError(
+                f"{type(self).__name__}: weights of shape {shape} do not fit into memory"
+            ) from error
         self.layers.append(Layer(forward, backward, (f"W{i}", f"b{i}")))
 
     def forward(self, X, *, training=False):
@@ -183,6 +195,12 @@ class Network:
         dx, _ = self.backward(dscores, caches, need_dx=True)
         return dx
 
+    @property
+    def settings(self):
+        """What changes the training beside the parameters: a checkpoint compares it."""
+        layers = [describe_function(layer.forward) for layer in self.layers]
+        return {"network": type(self).__name__, "reg": self.reg, "layers": layers}
+
     def save(self, path):
         """Write the parameters to an .npz file of plain arrays, whole or not at all (OSError)."""
         save_params(path, self)
@@ -196,9 +214,9 @@ class Network:
 
     def _as_floats(self, X):
         """What the first layer takes. The one place where pixels are scaled."""
-        if isinstance(X, np.ndarray) and X.dtype == np.uint8:
+        if is_plain(X) and X.dtype == np.uint8:
             return np.multiply(X, 1 / 255, dtype=self.dtype)
-        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+        if is_plain(X) and X.dtype.kind == "f":
             return X.astype(self.dtype, copy=False)
         raise TypeError(
             f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, "
@@ -267,10 +285,8 @@ class FullyConnectedNet(Network):
         activation="relu",
         dropout=0.0,
     ):
-        hidden_dim = [hidden_dim] if isinstance(hidden_dim, (int, np.integer)) else list(hidden_dim)
         check_integer("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
-        for units in hidden_dim:
-            check_integer("FullyConnectedNet", hidden_dim=units)
+        hidden_dim = as_sizes("FullyConnectedNet", hidden_dim=hidden_dim)
         check_choice("FullyConnectedNet", ACTIVATIONS, activation=activation)
         check_number("FullyConnectedNet", below=1.0, dropout=dropout)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from support.checks import as_generator, check_number, describe, is_plain, short
+from support.examples import check_model
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
 ROUNDING = 2 * np.finfo(np.float64).eps  # relative error of a value of f, in the last bits
@@ -156,6 +157,7 @@ def check_net(net, X, y, **options):
     net has ``params`` of float64 and ``loss(X, y) -> loss, grads``; options are those of
     `check_layer`. Where net has a generator ``rng``, of dropout, it draws the same at each point.
     """
+    check_model("check_net", net)
     rng = getattr(net, "rng", None)
     state = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
 

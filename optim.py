@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from support.checks import check_integer, check_kind, check_number, describe, is_plain
+from support.checks import check_choice, check_integer, check_kind, check_number, describe, is_plain
 
 # The hyperparameters of each rule with their defaults.
 DEFAULTS = {
@@ -108,6 +108,19 @@ def cosine(t, *, warm_up=0.0):
     if t < warm_up:
         return t / warm_up
     return (1 + math.cos(math.pi * (t - warm_up) / (1 - warm_up))) / 2
+
+
+def complete_options(function, rule, options):
+    """All hyperparameters of a rule by name: options, and the defaults of the others."""
+    check_choice(function, DEFAULTS, update_rule=rule)
+    options = {} if options is None else options
+    check_kind(function, dict, "a dict", optim_config=options)
+    if unknown := options.keys() - DEFAULTS[rule].keys():
+        raise ValueError(
+            f"{function}: optim_config has {', '.join(sorted(map(str, unknown)))}, "
+            f"which {rule} does not take; it takes {', '.join(DEFAULTS[rule])}"
+        )
+    return {**DEFAULTS[rule], **options}
 
 
 def complete_config(rule, w, config):

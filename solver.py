@@ -1,14 +1,14 @@
 """Training: minibatches, learning-rate schedule, histories, best parameters."""
 
 import time
-from pathlib import Path
+import warnings
 
 import numpy as np
 
-from optim import DEFAULTS, UPDATE_RULES, complete_config
-from support.checkpoints import copy_params, load_checkpoint, save_checkpoint, set_params
-from support.checks import check_choice, check_integer, check_number
-from support.examples import NotFiniteError, check_examples, predict_labels
+from optim import UPDATE_RULES, complete_config, complete_options
+from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
+from support.checks import as_generator, check_integer, check_number
+from support.examples import NotFiniteError, check_examples, check_model, predict_labels
 from support.process import deferred_interrupt, keep_freed_memory
 from support.progress import progress_bar, show_progress, summary
 
@@ -27,7 +27,8 @@ class Solver:
     ----------
     model : object
         Anything with ``params``, a dict of float arrays, ``loss(X) -> scores`` (N, C) and
-        ``loss(X, y) -> loss, grads``, grads a dict with the keys of params.
+        ``loss(X, y) -> loss, grads``, grads a dict with the keys of params. A checkpoint compares
+        also its ``settings``, a dict of what else changes the training, if it has them.
     data : dict
         ``X_train`` and ``y_train``; ``X_val`` and ``y_val`` for validation, without which (or with
         empty ones) the last parameters count as best. X is any array that the model takes, a memory
@@ -59,8 +60,8 @@ class Solver:
         File that keeps everything needed to resume, written after each epoch and at Ctrl-C. Where
         it exists already, the run resumes from it and ends with the same bits as one that never
         stopped. The arguments must be the same as before, but for ``num_epochs`` and what only
-        shows (``print_every``, ``verbose``); of ``schedule`` and ``transform`` this is not checked.
-        A file that cannot be written is a warning; the last one is kept.
+        shows (``print_every``, ``verbose``); of functions the names and the arguments of a partial
+        are compared. A file that cannot be written is a warning; the last one is kept.
     num_train_samples : int, default 1000
         Training examples that the training accuracy of an epoch is measured on; None for all.
     num_val_samples : int, optional
@@ -127,10 +128,11 @@ class Solver:
         num_val_samples=None,
         seed=None,
     ):
+        check_model("Solver", model)
         self.model = model
         self.X_train, self.y_train, self.X_val, self.y_val = check_examples("Solver", data)
         self.update_rule = update_rule
-        self.optim_config = {} if optim_config is None else dict(optim_config)
+        self.optim_config = complete_options("Solver", update_rule, optim_config)
         self.lr_decay = lr_decay
         self.batch_size = batch_size
         self.num_epochs = num_epochs
@@ -139,7 +141,7 @@ class Solver:
         self.schedule = schedule
         self.transform = transform
         self.after_epoch = after_epoch
-        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint = checkpoint
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
         _check_options(self)
@@ -154,17 +156,17 @@ class Solver:
         self.best_val_acc = np.nan
         self.best_params = {}
         self.last_params = None
+        self.data_checksums = None  # which a checkpoint makes and compares
         self.optim_configs = {
             name: complete_config(update_rule, w, dict(self.optim_config))
             for name, w in model.params.items()
         }
         # Measuring accuracy has a generator of its own, so that looking does not change the run.
-        self.rng, self.sample_rng = np.random.default_rng(seed).spawn(2)
+        self.rng, self.sample_rng = as_generator("Solver", seed).spawn(2)
         self.order = None  # of the examples in this epoch
-        if self.checkpoint is not None and self.checkpoint.exists():
-            load_checkpoint(self)
-            if verbose:
-                print(f"resuming from {checkpoint}: {self.epoch} of {num_epochs} epochs are done")
+        self.planned_epochs = num_epochs  # of the last call of train
+        if checkpoint is not None:
+            open_checkpoint(self, checkpoint)
 
     def train(self):
         """Train until `num_epochs` epochs are done; then the model holds the best parameters.
@@ -181,6 +183,7 @@ class Solver:
             If the loss is not finite because X_train holds NaN or infinite numbers.
         """
         keep_freed_memory()
+        self._warn_of_a_jump()
         if self.last_params is not None:
             set_params(self.model, self.last_params)
         start = time.perf_counter() - self.seconds
@@ -222,10 +225,14 @@ class Solver:
         X, y = self.X_train[batch], self.y_train[batch]
         if self.transform:
             X = self.transform(X, self.rng)
+            if np.shape(X)[:1] != y.shape:
+                raise ValueError(f"Solver: transform must return {len(y)} examples, as it gets")
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
             raise self._not_finite(TRANSFORMED, X, f"the loss is {loss}")
         params, rule = self.model.params, UPDATE_RULES[self.update_rule]
+        if grads.keys() != params.keys():
+            raise ValueError(f"Solver: model.loss must return the gradients of {', '.join(params)}")
         learning_rate = self.learning_rate
         for name, config in self.optim_configs.items():
             config["learning_rate"] = learning_rate
@@ -259,10 +266,10 @@ class Solver:
         batch_size of them are run at a time, which bounds the memory. No examples, another number
         of labels, or scores that are not finite are a ValueError.
         """
-        if len(X) != len(y) or len(y) == 0:
+        if np.ndim(y) != 1 or len(X) != len(y) or len(y) == 0:
             raise ValueError(
-                "Solver.check_accuracy: X and y must have one length > 0, "
-                f"got {len(X)} examples and {len(y)} labels"
+                "Solver.check_accuracy: X and y must have one length > 0 and y shape (N,), "
+                f"got {len(X)} examples and {len(y)} labels of shape {np.shape(y)}"
             )
         if num_samples is not None:
             check_integer("Solver.check_accuracy", num_samples=num_samples)
@@ -287,22 +294,9 @@ class Solver:
     @property
     def learning_rate(self):
         """That of the next iteration."""
-        rate = self.optim_config.get("learning_rate", DEFAULTS[self.update_rule]["learning_rate"])
         factor = self.schedule(self.iteration / self.num_iterations) if self.schedule else 1.0
-        return float(rate * self.lr_decay**self.epoch * factor)
-
-    @property
-    def settings(self):
-        """What a run and its checkpoint must agree on, beside model and data."""
-        return {
-            "update_rule": self.update_rule,
-            **DEFAULTS[self.update_rule],
-            **self.optim_config,
-            "lr_decay": self.lr_decay,
-            "batch_size": self.batch_size,
-            "num_train_samples": self.num_train_samples,
-            "num_val_samples": self.num_val_samples,
-        }
+        check_number("Solver", **{"the factor that schedule returns": factor})
+        return float(self.optim_config["learning_rate"] * self.lr_decay**self.epoch * factor)
 
     @property
     def generators(self):
@@ -312,6 +306,18 @@ class Solver:
             self.sample_rng,
             *([self.model.rng] if hasattr(self.model, "rng") else []),
         ]
+
+    def _warn_of_a_jump(self):
+        planned, self.planned_epochs = self.planned_epochs, self.num_epochs
+        if self.schedule and self.iteration and planned != self.num_epochs:
+            old, new = (
+                self.iteration / (n * self.iterations_per_epoch) for n in (planned, self.num_epochs)
+            )
+            warnings.warn(
+                f"Solver: num_epochs was {planned} and is {self.num_epochs}: the finished fraction "
+                f"jumps from {old:.2f} to {new:.2f}, and the learning rate of the schedule with it",
+                stacklevel=3,
+            )
 
     def _not_finite(self, name, X, what):
         """The exception for what is not finite: X of that name is bad data, or the run diverged."""
@@ -327,13 +333,6 @@ class Solver:
 
 
 def _check_options(solver):
-    check_choice("Solver", UPDATE_RULES, update_rule=solver.update_rule)
-    known = DEFAULTS[solver.update_rule]
-    if unknown := set(solver.optim_config) - set(known):
-        raise ValueError(
-            f"Solver: optim_config has {', '.join(sorted(unknown))}, "
-            f"which {solver.update_rule} does not take; it takes {', '.join(known)}"
-        )
     check_number("Solver", positive=True, lr_decay=solver.lr_decay)
     for name in ("batch_size", "num_epochs", "print_every", "num_train_samples", "num_val_samples"):
         value = getattr(solver, name)

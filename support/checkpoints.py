@@ -1,25 +1,36 @@
 """Checkpoints, from which a training resumes with the same bits, and saved parameters.
 
 Both are .npz files of plain arrays and JSON (see `support.npz`). What is read is compared with the
-solver or network that it is to go into before that changes. A file that is damaged, or that is of
-another model, other data or other settings, is a ValueError that names the file.
+solver or network that it is to go into, and checked as a whole, before that changes. A file that is
+damaged, or that is of another model, other data or other settings, is a ValueError that names it.
 """
 
+import json
 import warnings
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 import numpy as np
 
-from support.checks import check_integer, check_number
+from support.checks import as_path, check_integer, check_number
 from support.npz import difference, load_npz, save_npz
 
 # How far a run has come: what a checkpoint holds beside arrays.
-PROGRESS = ("epoch", "iteration", "seconds", "train_acc_history", "val_acc_history", "best_val_acc")
+PROGRESS = (
+    "epoch",
+    "iteration",
+    "planned_epochs",
+    "seconds",
+    "train_acc_history",
+    "val_acc_history",
+    "best_val_acc",
+)
+SETTINGS = ("lr_decay", "batch_size", "num_train_samples", "num_val_samples")
 # The parts of a checkpoint that must be those of the run, and what it is of where they are not.
 IDENTITY = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
-CHECKED_EXAMPLES = 100  # of each array of examples, which may be large and on disk
+PIECE = 1000  # examples of which a checksum is made at a time: they may be a file
 SCORED_EXAMPLES = 4  # whose scores tell models apart that have the same parameters
 SLACK_BYTES = 2**26  # beside the arrays whose sizes are known: histories, JSON, headers
 
@@ -37,11 +48,13 @@ def set_params(model, params):
 
 def save_params(path, net):
     """Write a network's parameters."""
+    path = as_path(f"{type(net).__name__}.save", path=path)
     save_npz(path, {"network": type(net).__name__}, net.params)
 
 
 def load_params(path, net):
     """Read what `save_params` wrote for a network with the same parameters into a network."""
+    path = as_path(f"{type(net).__name__}.load", path=path)
     max_bytes = SLACK_BYTES + sum(p.nbytes for p in net.params.values())
     _, arrays = load_npz(path, "saved parameters", max_bytes)
     theirs, ours = (
@@ -60,12 +73,12 @@ def save_checkpoint(solver):
     if solver.checkpoint is None:
         return
     info = {
-        "identity": _identity(solver),
+        "identity": identity(solver),
         "rng": [rng.bit_generator.state for rng in solver.generators],
         **{name: getattr(solver, name) for name in PROGRESS},
     }
     arrays = {
-        "loss_history": np.array(solver.loss_history),
+        "loss_history": np.array(solver.loss_history, np.float64),
         "scores": solver.model.loss(solver.X_train[:SCORED_EXAMPLES]),
     }
     if not solver.is_epoch_done:
@@ -74,11 +87,25 @@ def save_checkpoint(solver):
         arrays[f"params/{name}"] = solver.model.params[name]
         arrays[f"best_params/{name}"] = solver.best_params[name]
         arrays.update({f"{key}/{name}": config[key] for key in _state_arrays(config)})
+    info["checksum"] = checksum(info, arrays)
     try:
         save_npz(solver.checkpoint, info, arrays)
     except OSError as error:
         message = f"Solver: the checkpoint could not be written, the last one is kept: {error}"
         warnings.warn(message, stacklevel=3)
+
+
+def open_checkpoint(solver, path):
+    """Resume from the checkpoint where it exists, or make the folder that it will be in."""
+    solver.checkpoint = path = as_path("Solver", checkpoint=path)
+    if path.is_dir():
+        raise ValueError(f"Solver: checkpoint must be a file, {path} is a folder")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    load_checkpoint(solver)
+    if solver.verbose:
+        print(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done")
 
 
 def load_checkpoint(solver):
@@ -87,44 +114,28 @@ def load_checkpoint(solver):
     # Parameters, best parameters and up to three states of them; the order of the examples.
     max_bytes = 5 * sum(p.nbytes for p in params.values()) + 16 * len(solver.y_train) + SLACK_BYTES
     info, arrays = load_npz(path, "a checkpoint", max_bytes)
-    here = _identity(solver)
+    here = identity(solver)
     for part, what in IDENTITY.items():
         with _damaged(path):
             found = difference(info["identity"][part], here[part])
         if found:
             raise ValueError(f"Solver: the checkpoint {path} is of {what}: {found}")
-    before = copy_params(params)
     with _damaged(path):
-        state_arrays = _state_arrays(next(iter(solver.optim_configs.values())))
-        kinds = {kind: {} for kind in ("params", "best_params", *state_arrays)}
-        for kind, name in product(kinds, params):
-            array = arrays[f"{kind}/{name}"]
-            if (array.shape, array.dtype) != (params[name].shape, params[name].dtype):
-                raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
-            kinds[kind][name] = array
-        progress = {name: info[name] for name in PROGRESS}
-        check_integer("it", 0, epoch=progress["epoch"], iteration=progress["iteration"])
-        check_number("it", seconds=progress["seconds"])
-        loss_history, order = arrays["loss_history"].tolist(), None
-        if progress["iteration"] % solver.iterations_per_epoch:
-            order = arrays["order"]
-            if not np.array_equal(np.sort(order), np.arange(len(solver.y_train))):
-                raise ValueError("order is no order of the examples")
+        if info.pop("checksum") != checksum(info, arrays):
+            raise ValueError("its content is not what was written")
+        progress = _progress(solver, info)
+        loss_history, order = _histories(solver, arrays, progress["iteration"])
+        kinds = _parameters(solver, arrays)
         for rng, state in zip(solver.generators, info["rng"], strict=True):
-            rng.bit_generator.state = state
-        set_params(solver.model, kinds["params"])
-        ours, scores = solver.model.loss(solver.X_train[:SCORED_EXAMPLES]), arrays["scores"]
-        same = ours.shape == scores.shape and np.allclose(ours, scores, 1e-3, 1e-3)
-    if not same:
-        set_params(solver.model, before)
-        raise ValueError(
-            f"Solver: the checkpoint {path} is of another model: its parameters fit, but this "
-            "model computes other scores with them"
-        )
+            _check_state(rng, state)
+        scores = arrays["scores"]
+    _check_scores(solver, kinds["params"], scores)
     for name, value in progress.items():
         setattr(solver, name, value)
+    for rng, state in zip(solver.generators, info["rng"], strict=True):
+        rng.bit_generator.state = state
     for name, config in solver.optim_configs.items():
-        config.update({key: kinds[key][name] for key in state_arrays})
+        config.update({key: kinds[key][name] for key in _state_arrays(config)})
         if "t" in config:  # the only number of a rule's state: it counts the steps
             config["t"] = solver.iteration
     solver.loss_history, solver.order = loss_history, order
@@ -132,24 +143,142 @@ def load_checkpoint(solver):
     set_params(solver.model, solver.best_params)
 
 
+def identity(solver):
+    """What a checkpoint and the run that resumes from it must have in common, as JSON holds it."""
+    if solver.data_checksums is None:  # the data do not change while it trains
+        solver.data_checksums = _data_checksums(solver)
+    params = {n: [p.shape, str(p.dtype)] for n, p in solver.model.params.items()}
+    parts = {
+        "model": {**params, **getattr(solver.model, "settings", {})},
+        "data": solver.data_checksums,
+        "settings": {
+            "update_rule": solver.update_rule,
+            **solver.optim_config,
+            **{name: getattr(solver, name) for name in SETTINGS},
+            "schedule": describe_function(solver.schedule),
+            "transform": describe_function(solver.transform),
+        },
+    }
+    return json.loads(json.dumps(parts, default=describe_value))
+
+
+def _data_checksums(solver):
+    """Shape, dtype and CRC-32 of the data, as a whole."""
+    found = {}
+    for name in ("X_train", "y_train", "X_val", "y_val"):
+        array, crc = getattr(solver, name), 0
+        for i in range(0, len(array), PIECE):
+            piece = np.ascontiguousarray(array[i : i + PIECE])
+            crc = zlib.crc32(piece.tobytes(), crc)
+        found[name] = [array.shape, str(array[:1].dtype), crc]
+    return found
+
+
+def describe_function(function):
+    """What can be known of a function, for JSON: its name, and the arguments of a partial."""
+    if isinstance(function, partial):
+        arguments = {**dict(enumerate(function.args)), **function.keywords}
+        described = {str(key): describe_value(value) for key, value in arguments.items()}
+        return [describe_function(function.func), described]
+    return function and getattr(function, "__qualname__", type(function).__qualname__)
+
+
+def describe_value(value):
+    """What can be known of a value, for JSON."""
+    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        crc = zlib.crc32(np.ascontiguousarray(value).tobytes())
+        return [value.shape, str(value.dtype), crc]
+    return describe_function(value)
+
+
+def checksum(info, arrays):
+    """CRC-32 of what a checkpoint holds, so that an edited one is told from a written one."""
+    crc = zlib.crc32(json.dumps(info, sort_keys=True, default=describe_value).encode())
+    for name in sorted(arrays):
+        crc = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), crc)
+    return crc
+
+
 def _state_arrays(config):
     return [key for key, value in config.items() if isinstance(value, np.ndarray)]
 
 
-def _identity(solver):
-    """What a checkpoint and the run that resumes from it must have in common."""
-    data = {}
-    for name in ("X_train", "y_train", "X_val", "y_val"):
-        array = getattr(solver, name)
-        step = 1 if name.startswith("y") else max(1, len(array) // CHECKED_EXAMPLES)
-        checksum = zlib.crc32(np.ascontiguousarray(array[::step]).tobytes())
-        data[name] = [list(array.shape), str(array.dtype), checksum]
+def _progress(solver, info):
+    """How far the run was, checked: kinds, ranges, and that the numbers agree."""
+    progress = {name: info[name] for name in PROGRESS}
+    epoch, iteration = progress["epoch"], progress["iteration"]
+    check_integer("it", 0, epoch=epoch, iteration=iteration)
+    check_integer("it", planned_epochs=progress["planned_epochs"])
+    check_number("it", seconds=progress["seconds"])
+    if epoch != iteration // solver.iterations_per_epoch:
+        raise ValueError(f"epoch {epoch} is not that of iteration {iteration}")
+    for name in ("train_acc_history", "val_acc_history"):
+        history = progress[name]
+        measured = epoch + 1 if name.startswith("train") or len(solver.y_val) else 0
+        if type(history) is not list or len(history) != measured:
+            raise ValueError(f"{name} must hold {measured} numbers")
+        for accuracy in history:
+            check_number("it", accuracy=accuracy)
+            if accuracy > 1:
+                raise ValueError(f"{name} holds {accuracy}")
+    best = max(progress["val_acc_history"], default=np.nan)
+    if not np.array_equal(progress["best_val_acc"], best, equal_nan=True):
+        raise ValueError(f"best_val_acc must be {best}, got {progress['best_val_acc']}")
+    return progress
+
+
+def _histories(solver, arrays, iteration):
+    """The losses, and the order of the examples where an epoch is not done."""
+    losses, order = arrays["loss_history"], None
+    if losses.shape != (iteration,) or losses.dtype != np.float64 or not np.isfinite(losses).all():
+        raise ValueError(f"loss_history must hold {iteration} finite numbers")
+    if iteration % solver.iterations_per_epoch:
+        order = arrays["order"]
+        if not np.array_equal(np.sort(order), np.arange(len(solver.y_train))):
+            raise ValueError("order is no order of the examples")
+    return losses.tolist(), order
+
+
+def _parameters(solver, arrays):
+    """Parameters, best parameters and the arrays of the update rule's state, by kind and name."""
     params = solver.model.params
-    return {
-        "model": {name: [list(p.shape), str(p.dtype)] for name, p in params.items()},
-        "data": data,
-        "settings": solver.settings,
-    }
+    state_arrays = _state_arrays(next(iter(solver.optim_configs.values()), {}))
+    kinds = {kind: {} for kind in ("params", "best_params", *state_arrays)}
+    for kind, name in product(kinds, params):
+        array = arrays[f"{kind}/{name}"]
+        if (array.shape, array.dtype) != (params[name].shape, params[name].dtype):
+            raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
+        if kind in ("params", "best_params") and not np.isfinite(array).all():
+            raise ValueError(f"{kind}/{name} is not finite")
+        kinds[kind][name] = array
+    return kinds
+
+
+def _check_state(rng, state):
+    """A state that a generator of this kind can have."""
+    bit_generator = type(rng.bit_generator)()
+    bit_generator.state = state
+    if bit_generator.state != state:
+        raise ValueError("rng is no state of a generator")
+
+
+def _check_scores(solver, params, scores):
+    """The model computes with the parameters what the model of the run computed with them."""
+    before = copy_params(solver.model.params)
+    set_params(solver.model, params)
+    with _damaged(solver.checkpoint):
+        ours = solver.model.loss(solver.X_train[:SCORED_EXAMPLES])
+        same = ours.shape == scores.shape and np.allclose(ours, scores, 1e-3, 1e-3)
+    set_params(solver.model, before)
+    if not same:
+        raise ValueError(
+            f"Solver: the checkpoint {solver.checkpoint} is of another model: its parameters fit, "
+            "but this model computes other scores with them"
+        )
 
 
 @contextmanager
@@ -157,5 +286,5 @@ def _damaged(path):
     """Say of a checkpoint that it is damaged, where its content is not what it must be."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error

@@ -8,6 +8,8 @@ that names function and argument, says what was expected and what came.
 import math
 import os
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -102,10 +104,30 @@ def check_kind(function, kind, expected, **values):
             raise TypeError(f"{function}: {name} must be {expected}, got {describe(value)}")
 
 
+def as_sizes(function, **sizes):
+    """A list of positive integers, from such a sequence or from a single integer."""
+    [(name, values)] = sizes.items()
+    values = [values] if isinstance(values, Integral) else values
+    check_kind(function, Iterable, "an integer or a sequence of integers", **{name: values})
+    values = list(values)
+    for value in values:
+        check_integer(function, **{name: value})
+    return [int(value) for value in values]
+
+
 def as_path(function, **paths):
     """The path of that name, with ~ for the home folder."""
     check_kind(function, (str, os.PathLike), "a path", **paths)
     return Path(*paths.values()).expanduser()
+
+
+def as_float_dtype(function, dtype):
+    """The numpy.dtype of float32 or float64."""
+    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+        with suppress(TypeError):  # what is no dtype at all
+            if dtype is not None and known == dtype:
+                return known
+    raise ValueError(f"{function}: dtype must be float32 or float64, got {short(str, dtype)}")
 
 
 def as_generator(function, seed):

@@ -1,8 +1,13 @@
 """Examples and their labels: checked, and run through a model in batches."""
 
+import warnings
+
 import numpy as np
 
-from support.checks import check_integer, describe
+from support.checks import check_integer, check_kind, describe, is_plain
+
+LOOKED_AT = 100  # examples
+LARGE = 4.0  # a mean absolute value that standardized inputs and pixels from 0 to 1 stay below
 
 
 class NotFiniteError(ValueError):
@@ -13,14 +18,32 @@ class NotFiniteError(ValueError):
         self.X = X
 
 
+def check_model(function, model):
+    """A model has a dict ``params`` of float arrays and a method ``loss``."""
+    params = getattr(model, "params", None)
+    if not isinstance(params, dict) or not callable(getattr(model, "loss", None)):
+        raise TypeError(
+            f"{function}: expected a model with a dict params and a method loss, "
+            f"got {describe(model)}"
+        )
+    for name, w in params.items():
+        if not is_plain(w) or w.dtype.kind != "f":
+            raise TypeError(
+                f"{function}: params[{name!r}] must be a NumPy array of floats, got {describe(w)}"
+            )
+
+
 def check_examples(function, data):
     """X_train, y_train, X_val and y_val of a dict, checked; the last two are empty where absent.
 
-    X may be any array that is indexed by an array, a memory map too: only its shape is looked at.
+    X may be any array that is indexed by an array, a memory map too: only its shape is looked at,
+    and whether the first floats are of a size that a network can work with.
     """
+    check_kind(function, dict, "a dict", data=data)
     X, y = _check_part(function, data, "train")
     if len(y) == 0:
         raise ValueError(f"{function}: X_train holds no examples")
+    _warn_of_large_floats(function, X)
     if data.get("X_val") is None and data.get("y_val") is None:
         return X, y, X[:0], y[:0]
     return X, y, *_check_part(function, data, "val")
@@ -29,11 +52,10 @@ def check_examples(function, data):
 def _check_part(function, data, part):
     names = f"X_{part}", f"y_{part}"
     if missing := [name for name in names if data.get(name) is None]:
-        raise ValueError(
-            f"{function}: data lacks {' and '.join(missing)}; it has {', '.join(data)}"
-        )
+        keys = ", ".join(map(str, data)) or "no keys"
+        raise ValueError(f"{function}: data lacks {' and '.join(missing)}; it has {keys}")
     X, y = (data[name] for name in names)
-    if not hasattr(X, "shape"):
+    if not getattr(X, "shape", ()) or isinstance(X, np.ma.MaskedArray | np.matrix):
         raise TypeError(f"{function}: {names[0]} must be an array, got {describe(X)}")
     y = np.asarray(y)
     if y.ndim != 1 or len(X) != len(y):
@@ -48,6 +70,16 @@ def _check_part(function, data, part):
     return X, y
 
 
+def _warn_of_large_floats(function, X):
+    first = np.asarray(X[:LOOKED_AT])
+    if first.dtype.kind == "f" and (size := np.abs(first).mean(dtype=np.float64)) > LARGE:
+        warnings.warn(
+            f"{function}: the numbers of X_train are {size:.3g} on average, far outside 0 to 1; "
+            "pixels should be uint8, which networks scale, or be divided by 255",
+            stacklevel=4,
+        )
+
+
 def predict_labels(function, model, X, batch_size):
     """Class of the highest score of each example, (N,) int64, from ``model.loss(X) -> scores``.
 
@@ -55,10 +87,17 @@ def predict_labels(function, model, X, batch_size):
     a NotFiniteError, as NaN would win every comparison.
     """
     check_integer(function, batch_size=batch_size)
+    if not getattr(X, "shape", ()):
+        raise TypeError(f"{function}: X must be an array of examples, got {describe(X)}")
     labels = [np.empty(0, np.int64)]
     for i in range(0, len(X), batch_size):
         batch = X[i : i + batch_size]
         scores = model.loss(batch)
+        if np.ndim(scores) != 2 or len(scores) != len(batch):
+            raise ValueError(
+                f"{function}: the model's scores must have shape ({len(batch)}, C), "
+                f"got {np.shape(scores)}"
+            )
         if not np.isfinite(scores).all():
             raise NotFiniteError(
                 f"{function}: scores of X[{i}:{i + len(scores)}] are not finite; "

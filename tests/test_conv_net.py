@@ -84,12 +84,30 @@ def test_seed_fixes_the_weights():
         ({"filter_size": 4}, "expected an odd filter_size"),
         ({"filter_size": 0}, "filter_size must be at least 1, got 0"),
         ({"hidden_dim": [0]}, "hidden_dim must be at least 1, got 0"),
+        ({"input_dim": 28}, r"expected input_dim \(C, H, W\)"),
+        ({"dropout": 1}, "ConvNet: dropout must be a finite number >= 0 and < 1"),
         ({"weight_scale": "xavier"}, "ConvNet: weight_scale must be a number or one of"),
         ({"reg": -1}, "ConvNet: reg must be a finite number >= 0"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
+        ConvNet(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_filters": 3}, "num_filters must be a sequence, got int"),
+        ({"num_filters": [None]}, "num_filters must be an integer or a sequence of integers"),
+        ({"num_filters": [2.0]}, "num_filters must be an integer or a sequence of integers"),
+        ({"input_dim": None}, "input_dim must be an integer or a sequence of integers, got None"),
+        ({"hidden_dim": [None]}, "hidden_dim must be an integer, got None"),
+        ({"filter_size": "3"}, "filter_size must be an integer, got '3'"),
+    ],
+)
+def test_arguments_of_the_wrong_type(arguments, message):
+    with pytest.raises(TypeError, match=f"ConvNet: {message}"):
         ConvNet(**arguments)
 
 

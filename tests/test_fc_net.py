@@ -147,6 +147,14 @@ def test_hidden_dim_may_be_a_number_or_left_out():
         ({"reg": np.nan}, "reg must be a finite number >= 0"),
         ({"dtype": np.int32}, "dtype must be float32 or float64"),
         ({"dtype": np.float16}, "dtype must be float32 or float64"),
+        ({"dtype": ">f4"}, "dtype must be float32 or float64, got >f4"),
+        ({"dtype": "nonsense"}, "dtype must be float32 or float64, got nonsense"),
+        ({"dtype": None}, "dtype must be float32 or float64, got None"),
+        ({"input_dim": 10**400}, "input_dim must be at most 9223372036854775807, got 10000"),
+        ({"hidden_dim": [2**62]}, r"weights of shape \(4, 4611686018427387904\) do not fit"),
+        ({"reg": 10**400}, "reg must be a finite number >= 0, got 10000"),
+        ({"seed": -1}, "FullyConnectedNet: seed must be an integer >= 0, None or .*, got -1"),
+        ({"activation": ["relu"]}, "activation must be one of relu"),
         ({"activation": "gelu"}, "activation must be one of relu, sigmoid, tanh, linear"),
     ],
 )
@@ -159,6 +167,10 @@ def test_bad_arguments(arguments, message):
     ("options", "message"),
     [
         ({"hidden_dim": [2.5]}, "hidden_dim must be an integer, got 2.5"),
+        ({"hidden_dim": None}, "hidden_dim must be an integer or a sequence of integers, got None"),
+        ({"hidden_dim": "5"}, "hidden_dim must be an integer, got '5'"),
+        ({"seed": "a"}, "seed must be an integer >= 0, None or .*, got 'a'"),
+        ({"weight_scale": True}, "weight_scale must be a number, got True"),
         ({"hidden_dim": [True]}, "hidden_dim must be an integer, got True"),
         ({"num_classes": None}, "num_classes must be an integer, got None"),
         ({"weight_scale": None}, "weight_scale must be a number, got None"),
@@ -181,10 +193,29 @@ def test_predict_refuses_what_has_no_scores(bad):
         net.predict(X, batch_size=-1)
 
 
-@pytest.mark.parametrize("X", [np.ones((2, 4), np.int64), [[1.0] * 4], np.ones((2, 4), bool), None])
+@pytest.mark.parametrize(
+    "X",
+    [np.ones((2, 4), int), [[1.0] * 4], np.ones((2, 4), bool), None, np.matrix(np.ones((2, 4)))],
+)
 def test_input_that_is_neither_pixels_nor_floats(X):
     with pytest.raises(TypeError, match="X must be an array of uint8 pixels or of floats, got"):
         FullyConnectedNet(4, [5], 3).loss(X)
+
+
+@pytest.mark.parametrize("X", [None, 3, [[1.0] * 4], np.float64(2)])
+def test_predict_of_no_array(X):
+    message = r"FullyConnectedNet\.predict: X must be an array of examples, got"
+    with pytest.raises(TypeError, match=message):
+        FullyConnectedNet(4, [5], 3).predict(X)
+
+
+def test_a_memory_map_is_an_array(tmp_path, rng):
+    X = np.memmap(tmp_path / "X", np.uint8, "w+", shape=(5, 4))
+    X[...] = rng.integers(0, 256, X.shape)
+    net = FullyConnectedNet(4, [5], 3, seed=0)
+    for stored in (X, X.astype(np.float32)):
+        assert type(net.loss(stored, np.zeros(5, int))[1]["W1"]) is np.ndarray
+        np.testing.assert_array_equal(net.predict(stored), net.predict(np.array(stored)))
 
 
 def test_input_of_the_wrong_size():

@@ -170,6 +170,14 @@ def test_bad_arguments(arguments, error, message):
         check_layer(*arguments)
 
 
+@pytest.mark.parametrize("net", [None, 3, relu_forward])
+def test_a_net_that_is_none(net):
+    with pytest.raises(
+        TypeError, match="check_net: expected a model with a dict params and a method"
+    ):
+        check_net(net, np.ones((1, 2)), np.array([0]))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

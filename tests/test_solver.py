@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -258,6 +259,8 @@ def test_check_accuracy(toy_data):
         solver.check_accuracy(X[:3], y[:2])
     with pytest.raises(ValueError, match="length > 0"):
         solver.check_accuracy(X[:0], y[:0])
+    with pytest.raises(ValueError, match=r"y shape \(N,\), got .* labels of shape \(1000, 1\)"):
+        solver.check_accuracy(X, y[:, None])
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):
@@ -323,12 +326,61 @@ def test_bad_data(toy_data, change, error, message):
         ({"print_every": None}, "print_every must be an integer, got None"),
         ({"lr_decay": "0.9"}, "lr_decay must be a number, got '0.9'"),
         ({"schedule": 0.5}, "schedule must be callable, got 0.5"),
+        ({"optim_config": [0.1]}, "optim_config must be a dict, got list"),
+        ({"optim_config": {"learning_rate": "a"}}, "learning_rate must be a number, got 'a'"),
+        ({"seed": "a"}, "seed must be an integer >= 0, None or .* got 'a'"),
+        ({"net": 3}, "expected a model with a dict params and a method loss, got int"),
         ({"transform": "flip"}, "transform must be callable, got 'flip'"),
     ],
 )
 def test_options_of_the_wrong_type(toy_data, options, message):
-    with pytest.raises(TypeError, match=f"Solver: {message}"):
+    with pytest.raises(TypeError, match=f"(Solver|sgd_momentum): {message}"):
         make_solver(toy_data, **options)
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {1: 2}])
+def test_data_that_are_none(data):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"Solver: data (must be a dict|lacks X_train)"
+    ):
+        make_solver(data)
+
+
+def returns(value):
+    """A model whose loss is that, with labels and without."""
+    model = Recorder()
+    model.loss = lambda X, y=None: value[0](X) if y is None else value[1](X)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (returns([lambda X: X[:1], lambda X: 0]), r"must have shape \(10, C\), got \(1, 1\)"),
+        (returns([lambda X: 0, lambda X: 0]), r"scores must have shape \(10, C\), got \(\)"),
+        (returns([lambda X: np.eye(4)[X[:, 0] % 4], lambda X: (1.0, {})]), "the gradients of w"),
+    ],
+)
+def test_a_model_that_returns_nonsense(model, message):
+    with pytest.raises(ValueError, match=message):
+        Solver(model, recorder_data(), verbose=False).train()
+
+
+@pytest.mark.parametrize("transform", [lambda X, rng: None, lambda X, rng: X[:3]])
+def test_a_transform_that_loses_examples(toy_data, transform):
+    with pytest.raises(ValueError, match="Solver: transform must return 32 examples"):
+        make_solver(toy_data, transform=transform).train()
+
+
+def test_large_floats_are_named(toy_data):
+    pixels = (255 * toy_data["X_train"]).astype(np.float32)
+    with pytest.warns(UserWarning, match="X_train are 130 on average, far outside 0 to 1; pixels"):
+        make_solver({**toy_data, "X_train": pixels})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_solver({**toy_data, "X_train": pixels.astype(np.uint8)})
+        standardized = (pixels - pixels.mean()) / pixels.std()
+        make_solver({**toy_data, "X_train": 2 * standardized})
 
 
 @pytest.mark.parametrize("name", ["X_train", "X_val"])
@@ -361,7 +413,7 @@ def test_check_accuracy_refuses_bad_numbers(toy_data):
 
 
 def test_a_schedule_that_gives_nonsense(toy_data):
-    with pytest.raises(ValueError, match="learning_rate must be a finite number >= 0, got nan"):
+    with pytest.raises(ValueError, match=r"factor that schedule returns must be .* got nan"):
         make_solver(toy_data, schedule=lambda t: float("nan")).train()
 
 

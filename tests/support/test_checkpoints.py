@@ -6,7 +6,9 @@ import os
 import random
 import subprocess
 import sys
+import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,13 @@ from conv_net import ConvNet
 from fc_net import FullyConnectedNet
 from optim import UPDATE_RULES
 from solver import DivergedError
-from support import npz
+from support import checkpoints, npz
 from support.npz import load_npz, save_npz
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+NEVER = 10**9  # iterations
 
 
 class StopError(Exception):
@@ -70,7 +75,7 @@ def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path):
     interrupted.train()
     assert interrupted.interrupted
     assert interrupted.iteration == 14
-    resumed = make_solver(toy_data, checkpoint=path)
+    resumed = make_solver(toy_data, checkpoint=path, transform=interrupted_after(NEVER))
     assert resumed.iteration == 14
     assert resumed.seconds == interrupted.seconds > 0
     resumed.train()
@@ -78,7 +83,7 @@ def test_resumed_after_ctrl_c_in_the_middle_of_an_epoch(toy_data, tmp_path):
     assert state(resumed) == state(whole)
 
 
-def test_dropout_goes_on_as_it_was(toy_data, tmp_path):
+def test_dropout_resumes_as_it_was(toy_data, tmp_path):
     def net(seed):
         return FullyConnectedNet(2, [16], 2, seed=seed, dropout=0.3)
 
@@ -138,32 +143,112 @@ def checkpoint(toy_data, tmp_path):
     return path
 
 
-def test_other_model_data_or_settings_are_refused(toy_data, checkpoint):
-    other = FullyConnectedNet(2, [17], 2, seed=0)
-    message = r"run.npz is of another model: W1 is \[\[2, 16\], 'float32'\] there and \[\[2, 17\]"
-    with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, checkpoint=checkpoint, net=other)
-    deeper = FullyConnectedNet(2, [16, 16], 2, seed=0)
-    with pytest.raises(ValueError, match="is of another model"):
-        make_solver(toy_data, checkpoint=checkpoint, net=deeper)
-    tanh = FullyConnectedNet(2, [16], 2, seed=0, activation="tanh")
-    before = {name: p.copy() for name, p in tanh.params.items()}
-    with pytest.raises(ValueError, match="is of another model: its parameters fit, but"):
-        make_solver(toy_data, checkpoint=checkpoint, net=tanh)
-    for name, p in before.items():
-        np.testing.assert_array_equal(tanh.params[name], p)
+class Plain:
+    """A model that says nothing of its settings."""
 
-    for name in toy_data:
+    def __init__(self, net):
+        self.params, self.loss = net.params, net.loss
+
+
+def flip_schedule(t, floor=0.0):
+    return max(1 - t, floor)
+
+
+def net(**options):
+    return FullyConnectedNet(2, **{"hidden_dim": [16], "num_classes": 2, "seed": 0, **options})
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "message"),
+    [
+        ({}, {"net": net(hidden_dim=[17])},
+         r"another model: W1 is \[\[2, 16\], 'float32'\] there and \[\[2, 17"),
+        ({}, {"net": net(hidden_dim=[16, 16])}, "another model: W2 is"),
+        ({}, {"net": net(reg=10)}, r"another model: reg is 0\.0 there and 10\.0 here"),
+        ({}, {"net": net(activation="tanh")}, "another model: layers is .*relu.* here"),
+        ({}, {"net": net(dropout=0.1)}, "another model: layers is .*dropout.* here"),
+        ({"net": net(dropout=0.2)}, {"net": net(dropout=0.1)}, r"'p': 0\.2.* there .*'p': 0\.1"),
+        ({}, {"net": Plain(net())}, "another model: network is FullyConnectedNet there and absent"),
+        ({"net": Plain(net())}, {"net": Plain(net(activation="tanh"))},
+         "another model: its parameters fit, but"),
+        ({}, {"lr_decay": 0.8}, r"other settings: lr_decay is 0\.9 there and 0\.8 here"),
+        ({}, {"optim_config": {"learning_rate": 0.1}}, r"learning_rate is 0\.3 there and 0\.1"),
+        ({}, {"optim_config": {"learning_rate": 0.3, "momentum": 0.8}}, r"momentum is 0\.9 there"),
+        ({}, {"update_rule": "sgd"}, "update_rule is sgd_momentum there and sgd here"),
+        ({}, {"batch_size": 33}, "batch_size is 32 there and 33"),
+        ({}, {"num_train_samples": None}, "num_train_samples is 1000 there and None"),
+        ({}, {"transform": noise}, "transform is None there and noise here"),
+        ({}, {"schedule": flip_schedule}, "schedule is None there and flip_schedule here"),
+        ({"schedule": partial(flip_schedule, floor=0.1)}, {"schedule": flip_schedule}, "schedule"),
+        ({"schedule": partial(flip_schedule, floor=0.1)},
+         {"schedule": partial(flip_schedule, floor=0.2)}, r"'floor': 0\.1.* there .*0\.2"),
+    ],
+)  # fmt: skip
+def test_another_configuration_is_refused(toy_data, tmp_path, written, read, message):
+    path = tmp_path / "run.npz"
+    make_solver(toy_data, checkpoint=path, num_epochs=1, **written).train()
+    model = read.get("net") or net()
+    before = {name: p.copy() for name, p in model.params.items()}
+    with pytest.raises(ValueError, match=f"checkpoint .*run.npz is of .*{message}"):
+        make_solver(toy_data, checkpoint=path, **{**read, "net": model})
+    for name, p in before.items():
+        np.testing.assert_array_equal(model.params[name], p)
+
+
+@pytest.mark.parametrize("name", ["X_train", "y_train", "X_val", "y_val"])
+def test_other_data_are_refused_whichever_example_differs(toy_data, checkpoint, name):
+    for i in (0, 57, len(toy_data[name]) - 1):
         changed = toy_data[name].copy()
-        changed[0] = 1 - changed[0]
+        changed[i] = 1 - changed[i]
         with pytest.raises(ValueError, match=f"run.npz is of other data: {name} is"):
             make_solver({**toy_data, name: changed}, checkpoint=checkpoint)
 
-    message = "is of a run with other settings: lr_decay is 0.9 there and 0.8 here"
-    with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, checkpoint=checkpoint, lr_decay=0.8)
-    with pytest.raises(ValueError, match=r"learning_rate is 0\.3 there and 0\.1"):
-        make_solver(toy_data, checkpoint=checkpoint, optim_config={"learning_rate": 0.1})
+
+def test_numbers_of_numpy_are_settings_like_any_other(toy_data, tmp_path):
+    options = {"num_train_samples": np.int64(50), "batch_size": np.int32(32),
+               "lr_decay": np.float64(0.9), "optim_config": {"learning_rate": np.float64(0.3)},
+               "schedule": partial(flip_schedule, floor=np.float64(0.5))}  # fmt: skip
+    path = tmp_path / "new" / "folder" / "run.npz"
+    make_solver(toy_data, checkpoint=path, **options).train()
+    plain = {**options, "num_train_samples": 50, "schedule": partial(flip_schedule, floor=0.5)}
+    assert make_solver(toy_data, checkpoint=path, **plain).epoch == 8
+
+
+def test_path_of_a_checkpoint(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_solver(toy_data, checkpoint="~/runs/a.npz", num_epochs=1).train()
+    assert (tmp_path / "runs" / "a.npz").exists()
+    model = net()
+    model.save("~/net.npz")
+    model.load(str(tmp_path / "net.npz"))
+    with pytest.raises(ValueError, match=r"Solver: checkpoint must be a file, .* is a folder"):
+        make_solver(toy_data, checkpoint=tmp_path)
+    with pytest.raises(OSError, match=r"net\.npz"):  # a file where a folder should be
+        make_solver(toy_data, checkpoint=tmp_path / "net.npz" / "run.npz")
+    for call in (lambda: make_solver(toy_data, checkpoint=3), lambda: model.save(None)):
+        with pytest.raises(
+            TypeError, match=r"(checkpoint|path) must be a path, got (int|NoneType)"
+        ):
+            call()
+
+
+def test_more_epochs_than_a_schedule_was_made_for(toy_data, tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "schedule": flip_schedule}
+    make_solver(toy_data, num_epochs=2, **options).train()
+    for solver in (
+        make_solver(toy_data, num_epochs=4, **options),
+        make_solver(toy_data, num_epochs=2, schedule=flip_schedule),
+    ):
+        if not solver.epoch:
+            solver.train()
+            solver.num_epochs = 4
+        with pytest.warns(
+            UserWarning, match=r"fraction jumps from 1\.00 to 0\.50, and the learning"
+        ):
+            solver.train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_solver(toy_data, num_epochs=4, **options).train()
 
 
 def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
@@ -236,10 +321,11 @@ def test_fuzzed_checkpoints(tmp_path_factory, data):
 
 
 def rewrite(path, change):
-    """Change the JSON and the arrays of a checkpoint."""
+    """Change the JSON and the arrays of a checkpoint, with a checksum as if it were written so."""
     info, arrays = load_npz(path, "a checkpoint", 2**30)
+    del info["checksum"]
     change(info, arrays)
-    save_npz(path, info, arrays)
+    save_npz(path, {**info, "checksum": checkpoints.checksum(info, arrays)}, arrays)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +336,28 @@ def rewrite(path, change):
         lambda info, arrays: info.update(iteration=-1),
         lambda info, arrays: info.update(seconds=None),
         lambda info, arrays: info.update(iteration=3),  # in the middle of an epoch, without order
+        lambda info, arrays: info.update(iteration=20),
+        lambda info, arrays: info.update(epoch=0),
+        lambda info, arrays: info.update(epoch=True),
+        lambda info, arrays: info.update(planned_epochs=0),
+        lambda info, arrays: info.update(seconds=-1.0),
+        lambda info, arrays: info.update(seconds=np.nan),
+        lambda info, arrays: info.update(best_val_acc=0.1),
+        lambda info, arrays: info.update(best_val_acc="0.1"),
+        lambda info, arrays: info.update(val_acc_history=[]),
+        lambda info, arrays: info.update(val_acc_history={"0": 0.5, "1": 0.5}),
+        lambda info, arrays: info["train_acc_history"].append(0.5),
+        lambda info, arrays: info["train_acc_history"].__setitem__(0, "0.5"),
+        lambda info, arrays: info["train_acc_history"].__setitem__(0, 1.5),
+        lambda info, arrays: info["rng"][0]["state"].update(state=-1),
+        lambda info, arrays: info["rng"][0]["state"].update(state=2**128),
+        lambda info, arrays: info["rng"][0]["state"].update(inc="1"),
+        lambda info, arrays: info["rng"][0].update(has_uint32=7.5),
+        lambda info, arrays: info.update(rng={}),
+        lambda info, arrays: arrays.update(loss_history=arrays["loss_history"][1:]),
+        lambda info, arrays: arrays.update(loss_history=arrays["loss_history"] * np.nan),
+        lambda info, arrays: arrays.update(loss_history=arrays["loss_history"].astype(int)),
+        lambda info, arrays: arrays["params/W1"].fill(np.nan),
         lambda info, arrays: info.update(identity=[]),
         lambda info, arrays: info["identity"].update(model=None),
         lambda info, arrays: arrays.update(scores=np.full((4, 2), "x")),
@@ -266,6 +374,24 @@ def test_incomplete_checkpoint_is_refused(toy_data, checkpoint, change):
     rewrite(checkpoint, change)
     with pytest.raises(ValueError, match="is damaged"):
         make_solver(toy_data, checkpoint=checkpoint)
+
+
+def test_edited_checkpoint_is_refused(toy_data, checkpoint):
+    """Numbers that could be right: only the checksum tells that they were not written so."""
+    content = checkpoint.read_bytes()
+    for change in (
+        lambda info, arrays: info["rng"][0]["state"].update(state=12345),
+        lambda info, arrays: info.update(seconds=1.0),
+        lambda info, arrays: arrays["velocity/W1"].fill(0.0),
+        lambda info, arrays: info.pop("checksum"),
+        lambda info, arrays: info.update(checksum=None),
+    ):
+        checkpoint.write_bytes(content)
+        info, arrays = load_npz(checkpoint, "a checkpoint", 2**30)
+        change(info, arrays)
+        save_npz(checkpoint, info, arrays)
+        with pytest.raises(ValueError, match=r"run\.npz is damaged"):
+            make_solver(toy_data, checkpoint=checkpoint)
 
 
 def test_checkpoint_with_objects_or_of_great_size_is_refused(toy_data, checkpoint):
