@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from support.checks import as_generator, check_number, describe, is_plain, short
+from support.checks import as_generator, check_callable, check_number, describe, is_plain
 from support.examples import check_model
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
@@ -34,10 +34,7 @@ def rel_error(x, y):
     >>> rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     0.0
     """
-    try:
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"rel_error: x and y must be arrays of numbers: {error}") from error
+    x, y = (_as_float64("rel_error", **{name: a}) for name, a in {"x": x, "y": y}.items())
     if x.shape != y.shape:
         raise ValueError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
     error = np.abs(x - y) / np.maximum(SMALLEST, np.abs(x) + np.abs(y))
@@ -55,8 +52,14 @@ def eval_numerical_gradient(f, x, verbose=False, h=1e-5):
 
 def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
     """Gradient of sum(f(x) * df) for a function whose value is an array, df = dL/df."""
+    check_callable("numerical gradient", f=f)
     _check_float64(x)
     check_number("numerical gradient", positive=True, h=h)
+    df = _as_float64("numerical gradient", df=df)
+    if df.ndim and df.shape != np.shape(f(x)):
+        raise ValueError(
+            f"numerical gradient: df must have the shape of f(x), {np.shape(f(x))}, got {df.shape}"
+        )
     return _differences(f, x, df, h, verbose)[0]
 
 
@@ -115,7 +118,10 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     True
     """
     _check_arguments(forward, backward, inputs, tolerance, h)
-    out, cache = forward(*inputs)
+    result = forward(*inputs)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"check_layer: forward must return out, cache, got {describe(result)}")
+    out, cache = result
     dout = as_generator("check_layer", seed).standard_normal(np.shape(out))
     gradients = backward(dout, cache)
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
@@ -296,12 +302,18 @@ def _is_continuous(sums, h):
 
 
 def _check_arguments(forward, backward, inputs, tolerance, h):
-    for name, function in {"forward": forward, "backward": backward}.items():
-        if not callable(function):
-            raise TypeError(f"check_layer: {name} must be callable, got {short(repr, function)}")
+    check_callable("check_layer", forward=forward, backward=backward)
     for x in inputs:
         _check_float64(x)
     check_number("check_layer", positive=True, tolerance=tolerance, h=h)
+
+
+def _as_float64(function, **values):
+    [(name, value)] = values.items()
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} must be an array of numbers, got {describe(value)}")
+    return array.astype(np.float64, copy=False)
 
 
 def _check_float64(x):

@@ -116,7 +116,7 @@ def dropout_forward(x, p, rng):
     check_number("dropout_forward", below=1.0, p=p)
     check_kind("dropout_forward", np.random.Generator, "a numpy.random.Generator", rng=rng)
     mask = (rng.random(x.shape, dtype=np.float32) >= p).astype(x.dtype)
-    mask *= 1 / (1 - p)
+    mask *= 1 / (1 - float(p))
     return x * mask, mask
 
 

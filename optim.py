@@ -104,6 +104,7 @@ def cosine(t, *, warm_up=0.0):
     >>> [round(cosine(t, warm_up=0.2), 3) for t in (0.0, 0.1, 0.2, 0.6, 1.0)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
+    check_number("cosine", t=t)
     check_number("cosine", below=1.0, warm_up=warm_up)
     if t < warm_up:
         return t / warm_up
@@ -138,22 +139,29 @@ def complete_config(rule, w, config):
             config[key] = 0 if key == "t" else np.zeros_like(w)
         elif key == "t":
             check_integer(rule, 0, t=config["t"])
-        elif not is_plain(config[key]) or config[key].shape != w.shape:
-            raise ValueError(
-                f"{rule}: {key} must have w's shape {w.shape}, got {np.shape(config[key])}"
-            )
+        else:
+            _check_floats(rule, **{key: config[key]})
+            if config[key].shape != w.shape:
+                raise ValueError(
+                    f"{rule}: {key} must have w's shape {w.shape}, got {config[key].shape}"
+                )
     return config
 
 
 def _prepare(rule, w, dw, config):
-    for name, array in {"w": w, "dw": dw}.items():
-        if not is_plain(array) or array.dtype.kind != "f":  # w is updated in place
-            raise TypeError(
-                f"{rule}: {name} must be a NumPy array of floats, got {describe(array)}"
-            )
+    _check_floats(rule, w=w, dw=dw)
     if w.shape != dw.shape:
         raise ValueError(f"{rule}: dw must have w's shape {w.shape}, got {dw.shape}")
     return complete_config(rule, w, config)
+
+
+def _check_floats(rule, **arrays):
+    """Arrays that are updated in place: integers, which layers take, would be cut off."""
+    for name, array in arrays.items():
+        if not is_plain(array) or array.dtype.kind != "f":
+            raise TypeError(
+                f"{rule}: {name} must be a NumPy array of floats, got {describe(array)}"
+            )
 
 
 def _square(dw):

@@ -7,8 +7,14 @@ import numpy as np
 
 from optim import UPDATE_RULES, complete_config, complete_options
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.checks import as_generator, check_integer, check_number
-from support.examples import NotFiniteError, check_examples, check_model, predict_labels
+from support.checks import as_generator, check_callable, check_integer, check_number
+from support.examples import (
+    NotFiniteError,
+    check_examples,
+    check_labels,
+    check_model,
+    predict_labels,
+)
 from support.process import deferred_interrupt, keep_freed_memory
 from support.progress import progress_bar, show_progress, summary
 
@@ -266,11 +272,9 @@ class Solver:
         batch_size of them are run at a time, which bounds the memory. No examples, another number
         of labels, or scores that are not finite are a ValueError.
         """
-        if np.ndim(y) != 1 or len(X) != len(y) or len(y) == 0:
-            raise ValueError(
-                "Solver.check_accuracy: X and y must have one length > 0 and y shape (N,), "
-                f"got {len(X)} examples and {len(y)} labels of shape {np.shape(y)}"
-            )
+        X, y = check_labels("Solver.check_accuracy", X, y)
+        if len(y) == 0:
+            raise ValueError("Solver.check_accuracy: X must have a length > 0, got 0 examples")
         if num_samples is not None:
             check_integer("Solver.check_accuracy", num_samples=num_samples)
             if num_samples < len(y):
@@ -340,5 +344,5 @@ def _check_options(solver):
             check_integer("Solver", **{name: value})
     for name in ("schedule", "transform", "after_epoch"):
         function = getattr(solver, name)
-        if function is not None and not callable(function):
-            raise TypeError(f"Solver: {name} must be callable, got {function!r}")
+        if function is not None:
+            check_callable("Solver", **{name: function})

@@ -8,7 +8,6 @@ that names function and argument, says what was expected and what came.
 import math
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
@@ -104,11 +103,23 @@ def check_kind(function, kind, expected, **values):
             raise TypeError(f"{function}: {name} must be {expected}, got {describe(value)}")
 
 
+def check_callable(function, **values):
+    """Each can be called."""
+    for name, value in values.items():
+        if not callable(value):
+            raise TypeError(f"{function}: {name} must be callable, got {short(repr, value)}")
+
+
 def as_sizes(function, **sizes):
     """A list of positive integers, from such a sequence or from a single integer."""
     [(name, values)] = sizes.items()
-    values = [values] if isinstance(values, Integral) else values
-    check_kind(function, Iterable, "an integer or a sequence of integers", **{name: values})
+    if isinstance(values, Integral):
+        values = [values]
+    elif not isinstance(values, (list, tuple, range)) and np.ndim(values) != 1:
+        raise TypeError(
+            f"{function}: {name} must be an integer or a sequence of integers, "
+            f"got {short(repr, values)}"
+        )
     values = list(values)
     for value in values:
         check_integer(function, **{name: value})
@@ -123,20 +134,22 @@ def as_path(function, **paths):
 
 def as_float_dtype(function, dtype):
     """The numpy.dtype of float32 or float64."""
-    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+    if isinstance(dtype, (str, type, np.dtype)):
         with suppress(TypeError):  # what is no dtype at all
-            if dtype is not None and known == dtype:
-                return known
+            if np.dtype(dtype) in (np.float32, np.float64):
+                return np.dtype(dtype)
     raise ValueError(f"{function}: dtype must be float32 or float64, got {short(str, dtype)}")
 
 
 def as_generator(function, seed):
     """The numpy.random.Generator of a seed: an integer >= 0, None, or a Generator itself."""
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"{function}: seed must be an integer >= 0, None or a numpy.random.Generator, "
-            f"got {short(repr, seed)}"
-        ) from error
+    message = (
+        f"{function}: seed must be an integer >= 0, None or a numpy.random.Generator, "
+        f"got {short(repr, seed)}"
+    )
+    if isinstance(seed, Integral) and not isinstance(seed, bool):
+        if seed < 0:
+            raise ValueError(message)
+    elif not (seed is None or isinstance(seed, np.random.Generator)):
+        raise TypeError(message)  # NumPy takes more than that, and crashes on a matrix
+    return np.random.default_rng(seed)

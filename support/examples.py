@@ -54,10 +54,15 @@ def _check_part(function, data, part):
     if missing := [name for name in names if data.get(name) is None]:
         keys = ", ".join(map(str, data)) or "no keys"
         raise ValueError(f"{function}: data lacks {' and '.join(missing)}; it has {keys}")
-    X, y = (data[name] for name in names)
-    if not getattr(X, "shape", ()) or isinstance(X, np.ma.MaskedArray | np.matrix):
+    return check_labels(function, data[names[0]], data[names[1]], names)
+
+
+def check_labels(function, X, y, names=("X", "y")):
+    """Examples, and one label from 0 on for each of them."""
+    is_array = isinstance(getattr(X, "shape", None), tuple) and X.shape
+    if not is_array or isinstance(X, np.ma.MaskedArray | np.matrix):
         raise TypeError(f"{function}: {names[0]} must be an array, got {describe(X)}")
-    y = np.asarray(y)
+    y = y if is_plain(y) else np.asarray(y)
     if y.ndim != 1 or len(X) != len(y):
         raise ValueError(
             f"{function}: {names[1]} must have shape ({len(X)},), one label an example of "
@@ -87,7 +92,7 @@ def predict_labels(function, model, X, batch_size):
     a NotFiniteError, as NaN would win every comparison.
     """
     check_integer(function, batch_size=batch_size)
-    if not getattr(X, "shape", ()):
+    if not isinstance(getattr(X, "shape", None), tuple) or not X.shape:
         raise TypeError(f"{function}: X must be an array of examples, got {describe(X)}")
     labels = [np.empty(0, np.int64)]
     for i in range(0, len(X), batch_size):

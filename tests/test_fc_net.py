@@ -168,7 +168,8 @@ def test_bad_arguments(arguments, message):
     [
         ({"hidden_dim": [2.5]}, "hidden_dim must be an integer, got 2.5"),
         ({"hidden_dim": None}, "hidden_dim must be an integer or a sequence of integers, got None"),
-        ({"hidden_dim": "5"}, "hidden_dim must be an integer, got '5'"),
+        ({"hidden_dim": ""}, "hidden_dim must be an integer or a sequence of integers, got ''"),
+        ({"hidden_dim": {5, 4}}, "hidden_dim must be an integer or a sequence of integers, got"),
         ({"seed": "a"}, "seed must be an integer >= 0, None or .*, got 'a'"),
         ({"weight_scale": True}, "weight_scale must be a number, got True"),
         ({"hidden_dim": [True]}, "hidden_dim must be an integer, got True"),

@@ -106,8 +106,9 @@ def test_a_net_of_float32_is_told_how_to_be_checked(rng):
 def test_rel_error_of_integers(x, y):
     a, b = float(x[0]), float(y[0])
     assert rel_error(x, y) == abs(a - b) / (abs(a) + abs(b))
-    with pytest.raises(TypeError, match="rel_error: x and y must be arrays of numbers"):
-        rel_error(x, ["a"])
+    for bad in (["a"], [10**400], [1j], np.ma.array(x), None):
+        with pytest.raises(TypeError, match="rel_error: y must be an array of numbers, got"):
+            rel_error(x, bad)
 
 
 def test_a_random_layer_is_told_apart():
