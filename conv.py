@@ -19,6 +19,8 @@ dimensions is cross-correlation: the mask is not flipped. `convolve_1d` is the t
 part (a), where it is.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from support.checks import as_dout, as_floats, check_integer, check_kind
@@ -217,8 +219,10 @@ def max_pool_forward(x, pool_param):
     x, height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
     image = _as_rows(x)
     columns = [_every(stride, q, out_w) for q in range(width)]
-    maxima = _maximum([image[:, :, column] for column in columns])
-    out = _maximum([maxima[_every(stride, p, out_h)] for p in range(height)])
+    maxima = reduce(np.maximum, [image[:, :, column] for column in columns])
+    out = reduce(np.maximum, [maxima[_every(stride, p, out_h)] for p in range(height)])
+    if height == width == 1:  # out would be a view of x
+        out = out.copy()
     return _as_images(out), (image, maxima, out, columns, height, stride)
 
 
@@ -231,40 +235,29 @@ def max_pool_backward(dout, cache):
     image, maxima, out, columns, height, stride = cache
     dout = as_dout("max_pool_backward", dout, _as_images(out).shape)
     dout = _as_rows(dout)
-    dmaxima = np.zeros(maxima.shape, dout.dtype)
     dimage = np.zeros(image.shape, dout.dtype)
+    overlap = stride < max(height, len(columns))
     # Row by row, so that what one turn reads and writes stays in the processor's cache.
     for i in range(len(out)):
-        rows = range(stride * i, stride * i + height)
-        _maximum_backward(
-            dout[i], out[i], [maxima[row] for row in rows], [dmaxima[row] for row in rows]
-        )
-    for h in range(len(image)):
-        _maximum_backward(
-            dmaxima[h],
-            maxima[h],
-            [image[h, :, column] for column in columns],
-            [dimage[h, :, column] for column in columns],
-        )
+        top = stride * i
+        rows = _shares(dout[i], out[i], maxima[top : top + height])
+        for h, drow in enumerate(rows, start=top):
+            pixels = [image[h, :, column] for column in columns]
+            for column, share in zip(columns, _shares(drow, maxima[h], pixels), strict=True):
+                if overlap:
+                    dimage[h, :, column] += share
+                else:
+                    dimage[h, :, column] = share
     return _as_images(dimage)
 
 
-def _maximum(arrays):
-    """Elementwise maximum of a list of arrays."""
-    out = arrays[0].copy()
-    for array in arrays[1:]:
-        np.maximum(out, array, out=out)
-    return out
-
-
-def _maximum_backward(dout, out, arrays, darrays):
-    """Add dout to the gradient of the first of the arrays that equals out, element by element."""
-    for array, darray in zip(arrays[:-1], darrays[:-1], strict=True):
-        share = (array == out).astype(dout.dtype)
-        share *= dout
-        darray += share
+def _shares(dout, out, arrays):
+    """The gradient of each array: dout for the first that equals out, 0 for the others."""
+    for array in arrays[:-1]:
+        share = dout * (array == out)
+        yield share
         dout = dout - share  # what has been given away is 0 for the arrays that follow
-    darrays[-1] += dout
+    yield dout
 
 
 def _as_images(rows):
