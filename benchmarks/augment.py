@@ -7,14 +7,21 @@ The programs take turns, each in a process of its own.
 
 import sys
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from fc import ours  # a training step
-from side_by_side import THREADS, measure, ratio
+from side_by_side import (
+    THREADS,
+    measure,
+    milliseconds,
+    print_header,
+    print_machine,
+    print_row,
+    ratio,
+)
 
 DIMS, BATCH = (784, 1000, 1000, 10), 128
 
@@ -43,14 +50,14 @@ def adversarial_step(dims, n):
 
 
 def main():
+    print_machine()
     programs = {"step": ours, "distort": distortion, "adversarial": adversarial_step}
-    times = measure(programs, (DIMS, BATCH))
-    print(f"{'-'.join(map(str, DIMS))}, batches of {BATCH}, {THREADS} threads")
-    print("| | ms | of the step |")
-    print("|---|---|---|")
-    for name, values in times.items():
-        share = ratio(times, name, "step")
-        print(f"| {name} | {1000 * median(values):.2f} | {share:.0%} |")
+    for threads in THREADS:
+        times = measure(programs, (DIMS, BATCH), threads=threads)
+        print(f"\n{'-'.join(map(str, DIMS))}, batches of {BATCH}, {threads} threads: median (best)")
+        print_header("", "ms", "of the step")
+        for name in programs:
+            print_row(name, milliseconds(times, name), ratio(times, name, "step"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from side_by_side import print_header, print_machine, print_row
+
 import conv
 import fc_net
 import layers
@@ -68,8 +70,8 @@ def main():
         "784-800-10 (128)": (FullyConnectedNet(784, [800], seed=0), (128, 784)),
         "ConvNet (100)": (ConvNet(seed=0), (100, 1, 28, 28)),
     }
-    print("| network (batch) | step, us | checks | checks, us | share |")
-    print("|---|---|---|---|---|")
+    print_machine()
+    print_header("network (batch)", "step, us", "checks", "checks, us", "share")
     for name, (net, shape) in nets.items():
         X, y = rng.random(shape, dtype=np.float32), rng.integers(0, 10, shape[0])
         configs = {key: {"learning_rate": 0.01} for key in net.params}
@@ -83,7 +85,7 @@ def main():
         calls = recorded(step)
         alone = microseconds(lambda calls=calls: [f(*a, **k) for f, a, k in calls], 300)
         share = alone / whole
-        print(f"| {name} | {whole:.0f} | {len(calls)} | {alone:.1f} | {share:.2%} |")
+        print_row(name, f"{whole:.0f}", len(calls), f"{alone:.1f}", f"{share:.2%}")
 
 
 if __name__ == "__main__":

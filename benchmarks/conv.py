@@ -1,4 +1,4 @@
-"""Speed and memory of convolution and max pooling, side by side with PyTorch.
+"""Speed and memory of convolution and max pooling, side by side with PyTorch and MyGrad.
 
     python -m pip install -r requirements.txt -r benchmarks/requirements.txt
     python benchmarks/conv.py
@@ -9,8 +9,9 @@ there already: (N OH OW, C HH WW) times (C HH WW, F), and for forward + backward
 that size which give the gradients of the masks and of the patches.
 
 "In C order": x and dout are ordinary arrays, so turning them is part of the time. "In a net": they
-are (H, C, W, N) in memory, as the layers of `conv.py` hand them to each other. PyTorch gets
-its own ordinary tensors both times.
+are (H, C, W, N) in memory, as the layers of `conv.py` hand them to each other. The peers get their
+own ordinary arrays both times; "PyTorch, set" is as an expert would set it: it keeps the memory
+that it frees, and its images are in the memory format channels_last. MyGrad is in pure NumPy.
 
 The last table trains the notebook's ConvNet on 6,000 images, a tenth of an epoch, through each
 library's own training loop: `Solver` and a `DataLoader` loop. The pixels are random; the time does
@@ -20,13 +21,21 @@ not depend on them.
 import sys
 import tracemalloc
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from side_by_side import THREADS, measure, ratio  # before the libraries: it sets their threads
+from side_by_side import (
+    THREADS,
+    measure,
+    milliseconds,
+    num_threads,
+    print_header,
+    print_machine,
+    print_row,
+    ratio,
+)
 
 CONV = [  # shape of x, masks, size of a mask
     ((64, 1, 28, 28), 32, 5),
@@ -96,14 +105,47 @@ def products(shape, filters, size, pad, backward):
 def torch_conv(shape, filters, size, pad, backward):
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(num_threads())
     x, w, b, dout = map(torch.from_numpy, conv_inputs(shape, filters, size, pad))
+    return torch_conv_step(x, w, b, dout, pad, backward)
+
+
+def torch_conv_set(shape, filters, size, pad, backward):
+    import torch
+
+    from support.process import keep_freed_memory
+
+    keep_freed_memory()
+    torch.set_num_threads(num_threads())
+    x, w, b, dout = map(torch.from_numpy, conv_inputs(shape, filters, size, pad))
+    x, w, dout = (t.contiguous(memory_format=torch.channels_last) for t in (x, w, dout))
+    return torch_conv_step(x, w, b, dout, pad, backward)
+
+
+def torch_conv_step(x, w, b, dout, pad, backward):
+    import torch
+
     for parameter in (x, w, b):
         parameter.requires_grad_(backward)
 
     def step():
         out = torch.nn.functional.conv2d(x, w, b, padding=pad)
         return torch.autograd.grad(out, (x, w, b), dout) if backward else None
+
+    return step
+
+
+def mygrad_conv(shape, filters, size, pad, backward):
+    import mygrad
+    from mygrad.nnet.layers import conv_nd
+
+    x, w, b, dout = conv_inputs(shape, filters, size, pad)
+    x, w, b = (mygrad.tensor(a, constant=not backward) for a in (x, w, b.reshape(1, -1, 1, 1)))
+
+    def step():
+        out = conv_nd(x, w, stride=1, padding=pad) + b
+        if backward:
+            out.backward(dout)
 
     return step
 
@@ -139,13 +181,46 @@ def our_pool_in_a_net(*arguments):
 def torch_pool(shape, size, stride, backward):
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(num_threads())
     x, dout = map(torch.from_numpy, pool_inputs(shape, size, stride))
+    return torch_pool_step(x, dout, size, stride, backward)
+
+
+def torch_pool_set(shape, size, stride, backward):
+    import torch
+
+    from support.process import keep_freed_memory
+
+    keep_freed_memory()
+    torch.set_num_threads(num_threads())
+    x, dout = map(torch.from_numpy, pool_inputs(shape, size, stride))
+    x, dout = (t.contiguous(memory_format=torch.channels_last) for t in (x, dout))
+    return torch_pool_step(x, dout, size, stride, backward)
+
+
+def torch_pool_step(x, dout, size, stride, backward):
+    import torch
+
     x.requires_grad_(backward)
 
     def step():
         out = torch.nn.functional.max_pool2d(x, size, stride)
         return torch.autograd.grad(out, x, dout) if backward else None
+
+    return step
+
+
+def mygrad_pool(shape, size, stride, backward):
+    import mygrad
+    from mygrad.nnet.layers import max_pool
+
+    x, dout = pool_inputs(shape, size, stride)
+    x = mygrad.tensor(x, constant=not backward)
+
+    def step():
+        out = max_pool(x, (size, size), stride)
+        if backward:
+            out.backward(dout)
 
     return step
 
@@ -171,32 +246,39 @@ def solver_epoch():
 
 def torch_epoch():
     import torch
+
+    return torch_epoch_in(torch.contiguous_format)
+
+
+def torch_epoch_set():
+    import torch
+
+    from support.process import keep_freed_memory
+
+    keep_freed_memory()
+    return torch_epoch_in(torch.channels_last)
+
+
+def torch_epoch_in(memory_format):
+    import torch
     from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(num_threads())
     X, y = digits()
-    dataset = torch.utils.data.TensorDataset(
-        torch.from_numpy(X.astype(np.float32) / 255), torch.from_numpy(y)
-    )
+    X = torch.from_numpy(X.astype(np.float32) / 255)
+    dataset = torch.utils.data.TensorDataset(X, torch.from_numpy(y))
     net = torch.nn.Sequential(
-        Conv2d(1, 16, 5, padding=2),
-        ReLU(),
-        MaxPool2d(2),
-        Conv2d(16, 32, 5, padding=2),
-        ReLU(),
-        MaxPool2d(2),
-        Flatten(),
-        Linear(32 * 7 * 7, 128),
-        ReLU(),
-        Linear(128, 10),
-    )
+        *(Conv2d(1, 16, 5, padding=2), ReLU(), MaxPool2d(2)),
+        *(Conv2d(16, 32, 5, padding=2), ReLU(), MaxPool2d(2)),
+        *(Flatten(), Linear(32 * 7 * 7, 128), ReLU(), Linear(128, 10)),
+    ).to(memory_format=memory_format)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     criterion = torch.nn.CrossEntropyLoss()
 
     def epoch():
         for X, y in torch.utils.data.DataLoader(dataset, batch_size=100, shuffle=True):
             optimizer.zero_grad()
-            criterion(net(X), y).backward()
+            criterion(net(X.to(memory_format=memory_format)), y).backward()
             optimizer.step()
 
     return epoch
@@ -220,60 +302,64 @@ def name(shape, filters, size, pad):
     return f"{shape}, {filters} masks {size} x {size}, pad {pad}"
 
 
-def row(label, programs, arguments):
-    """Print a row of milliseconds and ratios."""
-    times = measure(programs, arguments, rounds=7, seconds=0.1, pause=0.2)
-    cells = [f"{1e3 * median(times[name]):.2f}" for name in programs]
-    if "products" in programs:
-        cells += [f"{ratio(times, how, 'products'):.2f}" for how in HOW]
-    cells += [f"{ratio(times, 'PyTorch', how):.2f}" for how in HOW]
-    print(f"| {label} | {' | '.join(cells)} |", flush=True)
+def print_table(title, programs, peers, cases):
+    """A table of cases, (label, arguments): milliseconds, then ratios."""
+    print(f"\n{title}: ms, then ratios; median (best)")
+    of_products = HOW if "products" in programs else ()
+    print_header(
+        "case",
+        *programs,
+        *(f"{how} / products" for how in of_products),
+        *(f"{peer} / {how}" for how in HOW for peer in peers),
+    )
+    for label, threads, arguments in cases:
+        times = measure(programs, arguments, threads=threads, rounds=7, seconds=0.1, pause=0.2)
+        print_row(
+            label,
+            *(milliseconds(times, name) for name in programs),
+            *(ratio(times, how, "products") for how in of_products),
+            *(ratio(times, peer, how) for how in HOW for peer in peers),
+        )
 
 
 def main():
-    conv = {
-        "in C order": our_conv_in_c_order,
-        "in a net": our_conv_in_a_net,
-        "products": products,
-        "PyTorch": torch_conv,
-    }
-    pool = {
-        "in C order": our_pool_in_c_order,
-        "in a net": our_pool_in_a_net,
-        "PyTorch": torch_pool,
-    }
+    print_machine()
+    ours = {"in C order": our_conv_in_c_order, "in a net": our_conv_in_a_net, "products": products}
+    peers = {"PyTorch": torch_conv, "PyTorch, set": torch_conv_set, "MyGrad": mygrad_conv}
     conv_cases = [(*case, pad) for case in CONV for pad in (0, case[-1] // 2)]
-    for backward, title in ((False, "forward"), (True, "forward + backward")):
-        print(f"\nConvolution, {title}, float32, 2 threads: milliseconds, then ratios")
-        print(
-            "| case | in C order | in a net | products | PyTorch "
-            "| of products: in C order | in a net | x PyTorch: in C order | in a net |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|")
-        for case in conv_cases:
-            row(name(*case), conv, (*case, backward))
-    for backward, title in ((False, "forward"), (True, "forward + backward")):
-        print(f"\nMax pooling, {title}, float32, 2 threads: milliseconds, then ratios")
-        print("| case | in C order | in a net | PyTorch | x PyTorch: in C order | in a net |")
-        print("|---|---|---|---|---|---|")
-        for case in POOL:
-            shape, size, stride = case
-            row(f"{shape}, {size} x {size}, stride {stride}", pool, (*case, backward))
+    for threads in THREADS:
+        for backward, title in ((False, "forward"), (True, "forward + backward")):
+            cases = [(name(*case), threads, (*case, backward)) for case in conv_cases]
+            title = f"Convolution, {title}, float32, {threads} threads"
+            print_table(title, ours | peers, peers, cases)
+    ours = {"in C order": our_pool_in_c_order, "in a net": our_pool_in_a_net}
+    peers = {"PyTorch": torch_pool, "PyTorch, set": torch_pool_set, "MyGrad": mygrad_pool}
+    for threads in THREADS:
+        for backward, title in ((False, "forward"), (True, "forward + backward")):
+            cases = [
+                (f"{shape}, {size} x {size}, stride {stride}", threads,
+                 (shape, size, stride, backward))
+                for shape, size, stride in POOL
+            ]  # fmt: skip
+            title = f"Max pooling, {title}, float32, {threads} threads"
+            print_table(title, ours | peers, peers, cases)
 
-    print("\nConvNet, 6,000 images, batch 100")
-    print("| ours, s | PyTorch, s | PyTorch / ours |")
-    print("|---|---|---|")
-    times = measure({"ours": solver_epoch, "PyTorch": torch_epoch}, rounds=5, seconds=0.1)
-    cells = [f"{median(seconds):.2f}" for seconds in times.values()]
-    print(f"| {' | '.join(cells)} | {ratio(times, 'PyTorch', 'ours'):.2f} |", flush=True)
+    programs = {"ours": solver_epoch, "PyTorch": torch_epoch, "PyTorch, set": torch_epoch_set}
+    for threads in THREADS:
+        print(f"\nConvNet, 6,000 images, batch 100, {threads} threads: ms, then ratios")
+        print_header(*programs, "PyTorch / ours", "PyTorch, set / ours")
+        times = measure(programs, threads=threads, rounds=5, seconds=0.1)
+        print_row(
+            *(milliseconds(times, name) for name in programs),
+            *(ratio(times, peer, "ours") for peer in ("PyTorch", "PyTorch, set")),
+        )
 
     print("\nPeak memory of convolution, forward + backward, in C order: MB")
-    print("| case | peak | input | output | one unfolded copy | peak / their sum |")
-    print("|---|---|---|---|---|---|")
+    print_header("case", "peak", "input", "output", "one unfolded copy", "peak / their sum")
     for case in conv_cases:
         peak, *parts = peak_memory(*case)
-        cells = " | ".join(f"{number:.1f}" for number in (peak, *parts))
-        print(f"| {name(*case)} | {cells} | {peak / sum(parts):.2f} |")
+        numbers = (f"{number:.1f}" for number in (peak, *parts))
+        print_row(name(*case), *numbers, f"{peak / sum(parts):.2f}")
 
 
 if __name__ == "__main__":

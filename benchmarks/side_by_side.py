@@ -1,30 +1,55 @@
-"""Times several programs in one run so that their ratios hold on a machine whose speed drifts.
+"""Times several programs in one run, so that their ratios hold on a machine whose speed drifts.
 
 Every program lives in a process of its own (thread pools of two libraries in one process fight over
-the cores), all processes run on the same two cores with two threads each, and they take turns: one
-timed slice each, then a pause in which idle thread pools go to sleep, then the next round. What is
-reported is the median over the rounds of a program's time, and of the ratio to another program's in
-the same round.
+the cores), all processes run on the same cores with as many threads, and they take turns: one timed
+slice each, then a pause in which idle thread pools go to sleep, then the next round. What is
+reported is the median over the rounds and, in brackets, the best of them, of a program's time and
+of its ratio to another program's: a slice that something else disturbed decides neither.
 """
 
 import multiprocessing
 import os
+import platform
 import time
+from pathlib import Path
 from statistics import median
 
-THREADS = 2
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = str(THREADS)
+from threadpoolctl import threadpool_info
+
+THREADS = (1, 2)  # of each table: the recipes' and the search's case, and the notebook's
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def _serve(connection, make, arguments, seconds):
+def num_threads():
+    """Threads of a program in its process."""
+    return int(os.environ[VARIABLES[0]])
+
+
+def print_machine():
+    """Say which processor and which BLAS, with which kernel, NumPy's products run on."""
+    import numpy as np
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    print(f"Processor: {names[0] if names else platform.processor()}")
+    for library in threadpool_info():
+        kernel = library.get("architecture", "unknown")
+        print(f"NumPy {np.__version__}: {library['internal_api']} {library['version']}, {kernel}")
+    if "OPENBLAS_CORETYPE" in os.environ:
+        print("WARNING: OPENBLAS_CORETYPE is set, so NumPy's products may run below their speed")
+
+
+def _serve(connection, make, arguments, seconds, warm_up):
     """Run in a process of its own: time slices of steps for as long as the parent asks."""
     step = make(*arguments)
-    for _ in range(5):
+    for _ in range(5 * warm_up):
         step()
     connection.send("ready")
     while connection.recv():
-        step()  # wakes the thread pool up
+        for _ in range(warm_up):  # wakes the thread pool up
+            step()
         count, start = 0, time.perf_counter()
         while count == 0 or time.perf_counter() - start < seconds:
             step()
@@ -32,7 +57,7 @@ def _serve(connection, make, arguments, seconds):
         connection.send((time.perf_counter() - start) / count)
 
 
-def measure(programs, arguments=(), *, rounds=15, seconds=0.3, pause=0.25):
+def measure(programs, arguments=(), *, threads, rounds=15, seconds=0.3, pause=0.25, warm_up=1):
     """Time of one step of each program, round by round.
 
     Parameters
@@ -41,26 +66,34 @@ def measure(programs, arguments=(), *, rounds=15, seconds=0.3, pause=0.25):
         ``make(*arguments)`` returns the step, a callable without arguments. Both must be importable
         by name.
     arguments : tuple
+    threads : int
+        Of each program, and cores that it runs on.
     rounds : int, default 15
     seconds : float, default 0.3
         Length of a timed slice; it holds at least one step.
     pause : float, default 0.25
         Seconds of rest before a slice.
+    warm_up : int, default 1
+        Steps before each slice that are not timed, and five times as many before the first.
 
     Returns
     -------
     times : dict of str to list of float
         Seconds of one step, one number a round.
     """
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    os.environ.update(dict.fromkeys(VARIABLES, str(threads)))  # which the processes inherit
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if cores:
+        os.sched_setaffinity(0, cores[:threads])
     context = multiprocessing.get_context("spawn")
     workers = {}
     for name, make in programs.items():
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, make, arguments, seconds))
+        process = context.Process(target=_serve, args=(theirs, make, arguments, seconds, warm_up))
         process.start()
         workers[name] = ours, process
+    if cores:
+        os.sched_setaffinity(0, cores)
     for connection, _ in workers.values():
         connection.recv()
     times = {name: [] for name in programs}
@@ -75,6 +108,23 @@ def measure(programs, arguments=(), *, rounds=15, seconds=0.3, pause=0.25):
     return times
 
 
+def milliseconds(times, name):
+    """Time of a program, for a table: median (best)."""
+    return f"{1e3 * median(times[name]):.2f} ({1e3 * min(times[name]):.2f})"
+
+
 def ratio(times, a, b):
-    """Median over the rounds of the time of a divided by the time of b."""
-    return median(x / y for x, y in zip(times[a], times[b], strict=True))
+    """Time of a divided by that of b, for a table: median of the rounds' (that of the best)."""
+    middle = median(x / y for x, y in zip(times[a], times[b], strict=True))
+    return f"{middle:.2f} ({min(times[a]) / min(times[b]):.2f})"
+
+
+def print_row(*cells):
+    """A line of a table in Markdown."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def print_header(*cells):
+    """The first two lines of one."""
+    print_row(*cells)
+    print_row(*["---"] * len(cells))
