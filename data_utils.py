@@ -1,29 +1,32 @@
 """Finding, reading and splitting MNIST; writing the submission CSV.
 
-``load_mnist`` is all that a notebook needs. How files are read is in `support.formats`, how they
-are downloaded in `support.download`.
+``load_mnist`` is all that a notebook needs. Which files are data is decided in `support.folders`,
+how they are read in `support.formats` and `support.images`, downloaded in `support.download`.
 """
 
-import math
+import io
 import os
 import re
+import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from support.checks import check_integer
+from support.checks import as_path, check_integer, short
 from support.download import cached_mnist
-from support.formats import FORMATS, KINDS, naming, npz_sources, recognise
-from support.npz import atomic_write
+from support.files import atomic_write, open_file
+from support.folders import find_data
+from support.formats import FORMATS, npz_sets
+from support.images import read_data
+from support.sources import naming
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
 SAMPLE = DATASETS / "mnist_sample.npz"
-IMAGE_SHAPES = ((784,), (28, 28), (1, 28, 28), (28, 28, 1))
-# No array of a data file may be larger: 60,000 images of float64 are 359 MiB.
-MAX_BYTES = 400 * 2**20
-BATCH = 1000  # images that are converted at a time
 HEADERS = ("Id,Category", "ImageId,Label")
 LONGEST_LINE = 100  # characters of a line of a submission
+MAX_IMAGES = 1_000_000  # of a submission
 
 
 def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=True):
@@ -32,7 +35,8 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     Looked at in this order: ``data_dir``, or else the folder that the environment variable
     MNIST_DIR names; the folder ``datasets`` beside this module; the download cache, filled from
     the internet where it is empty; the embedded sample of 5,000 digits. In a folder its own files
-    count or, where none of them is recognised, those of its subfolders.
+    count or, where no training set is among them, those of its subfolders and of theirs. Files of
+    different folders or names are never mixed; a warning tells what lies there and is not used.
 
     Parameters
     ----------
@@ -61,7 +65,8 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     FileNotFoundError
         The folder asked for does not exist or holds no data, or there is none anywhere.
     ValueError
-        A data file is damaged, or an argument is out of range.
+        A data file is damaged or its content unknown, there are several data sets in a folder, or
+        an argument is out of range.
 
     Examples
     --------
@@ -87,21 +92,39 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
         sizes = (
             f"{len(train):,} training, {num_val:,} validation, {len(test.get('X_test', ())):,} test"
         )
-        print(f"MNIST: {sizes} images ({where})")
+        _say(f"MNIST: {sizes} images ({where})")
     return data
 
 
 def stratified_split(y, num_val, seed):
-    """Return the indices of training and validation images, both in the order of the file."""
+    """Return the indices of training and validation images, both in the order of the file.
+
+    Each class is represented in proportion and keeps at least one image for training; where num_val
+    is too large for that, a warning says so.
+    """
+    y = _as_integers("stratified_split", y=y)
+    check_integer("stratified_split", 0, num_val=num_val, seed=seed)
+    if num_val >= len(y):
+        raise ValueError(
+            f"stratified_split: num_val expected less than the {len(y)} of y, got {num_val}"
+        )
     # Raw bits of PCG64 are the same in every version of NumPy; Generator's methods may change.
-    keys = np.random.PCG64(seed).random_raw(len(y))
-    counts = np.bincount(y, minlength=10)
+    keys = np.random.PCG64(int(seed)).random_raw(len(y))
+    labels, counts = np.unique(y, return_counts=True)
+    most = counts - 1
+    if num_val > most.sum():
+        most = counts
+        message = f"stratified_split: num_val={num_val} leaves a class without a training image"
+        warnings.warn(message, stacklevel=2)
     # Exact integers: each class gets the whole part of its share, and the largest remainders
     # (ties to the lower label) get one more until there are num_val.
-    shares, remainders = np.divmod(counts * num_val, len(y))
-    shares[np.argsort(-remainders, kind="stable")[: num_val - shares.sum()]] += 1
+    shares, remainders = np.divmod(counts * int(num_val), len(y))
+    for _ in range(num_val - shares.sum()):
+        best = np.argmax(np.where(shares < most, remainders, np.iinfo(np.int64).min))
+        shares[best] += 1
+        remainders[best] -= len(y)
     is_val = np.zeros(len(y), dtype=bool)
-    for label, share in enumerate(shares):
+    for label, share in zip(labels, shares, strict=True):
         members = np.flatnonzero(y == label)
         is_val[members[np.argsort(keys[members], kind="stable")[:share]]] = True
     return np.flatnonzero(~is_val), np.flatnonzero(is_val)
@@ -134,15 +157,13 @@ def save_submission(path, predictions, *, header="Id,Category", num_images=None,
     --------
     read_submission : Check a finished file.
     """
-    if header not in HEADERS:
-        raise ValueError(f"save_submission: header expected one of {HEADERS}, got {header!r}")
-    labels = np.asarray(predictions)
-    if labels.ndim != 1 or labels.size == 0:
+    path = as_path("save_submission", path=path)
+    _check_counts("save_submission", num_images, num_classes)
+    if not isinstance(header, str) or header not in HEADERS:
         raise ValueError(
-            f"save_submission: predictions expected shape (N,) with N > 0, got {labels.shape}"
+            f"save_submission: header expected one of {HEADERS}, got {short(repr, header)}"
         )
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"save_submission: predictions expected integers, got {labels.dtype}")
+    labels = _as_integers("save_submission", predictions=predictions)
     if num_images is not None and len(labels) != num_images:
         raise ValueError(
             f"save_submission: predictions expected {num_images} labels, got {len(labels)}"
@@ -188,21 +209,48 @@ def read_submission(path, num_images=None, *, num_classes=10):
     ...     read_submission(path, num_images=3)
     array([7, 2, 1])
     """
+    path = as_path("read_submission", path=path)
+    _check_counts("read_submission", num_images, num_classes)
     labels = []
     # Bytes that are not UTF-8, and longer lines, match nothing: they are named too.
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with io.TextIOWrapper(open_file(path), encoding="utf-8", errors="replace") as file:
         line = file.readline(LONGEST_LINE).removesuffix("\n")
         if line not in HEADERS:
             raise ValueError(f"{path}, line 1: expected one of {HEADERS}, found {line!r}")
         for i, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), start=1):
-            match = re.fullmatch(rf"{i},(0|[1-9][0-9]*)\n?", line)
-            if match is None or int(match[1]) >= num_classes:
+            match = re.fullmatch(r"([0-9]+),(0|[1-9][0-9]*)\n?", line)
+            if match is None or match[1] != str(i) or int(match[2]) >= num_classes:
                 wanted = f"{i},label with a label of 0 to {num_classes - 1}"
                 raise ValueError(f"{path}, line {i + 1}: expected {wanted}, found {line!r}")
-            labels.append(int(match[1]))
+            if i > MAX_IMAGES:
+                raise ValueError(f"{path}: expected at most {MAX_IMAGES:,} images")
+            labels.append(int(match[2]))
     if not labels or num_images not in (None, len(labels)):
         raise ValueError(f"{path}: expected {num_images or 'some'} images, found {len(labels)}")
     return np.array(labels, dtype=np.int64)
+
+
+def _as_integers(function, **arrays):
+    """The argument of that name as an array of integers of shape (N,)."""
+    [(name, values)] = arrays.items()
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # lists of several lengths, objects of their own
+        what = short(str, error)
+        raise TypeError(f"{function}: {name} expected a sequence of integers: {what}") from error
+    if np.ma.isMaskedArray(values):
+        raise TypeError(f"{function}: {name} expected an array without a mask")
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{function}: {name} expected shape (N,) with N > 0, got {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{function}: {name} expected integers, got {array.dtype}")
+    return array
+
+
+def _check_counts(function, num_images, num_classes):
+    check_integer(function, num_classes=num_classes)
+    if num_images is not None:
+        check_integer(function, num_images=num_images)
 
 
 # ------------------------------------------------------------------ reading a folder
@@ -212,9 +260,11 @@ def _find(data_dir, download, verbose):
     """The data of the first place that has some, and what to say of the place."""
     asked = data_dir if data_dir is not None else os.environ.get("MNIST_DIR") or None
     if asked is not None:
-        if found := _read_folder(Path(asked)):
+        folder = as_path("load_mnist", data_dir=asked)
+        if found := _read_folder(folder):
             return found
-        raise FileNotFoundError(f"load_mnist: no MNIST in {asked}; looked for {FORMATS}")
+        what = "no MNIST in" if folder.is_dir() else "no folder"
+        raise FileNotFoundError(f"load_mnist: {what} {asked}; looked for {FORMATS}")
     if found := _read_folder(DATASETS):
         return found
     folder, reason = cached_mnist(download, verbose)
@@ -226,99 +276,24 @@ def _find(data_dir, download, verbose):
             f"embedded sample {SAMPLE.name}; see datasets/README.md"
         )
     with naming(SAMPLE):
-        sources = npz_sources(SAMPLE)
+        sources, _ = npz_sets(SAMPLE)
     where = f"the embedded sample, as {reason}; for full MNIST see datasets/README.md"
-    return _read(sources), where
+    return read_data(sources), where
 
 
 def _read_folder(folder):
     """Return (data, where it was found), or None where no file is recognised."""
-    for pattern in ("*", "*/*"):
-        found = {kind: {} for kind in KINDS}
-        for path in sorted(folder.glob(pattern)):
-            # A hidden file may be another process's, half written.
-            if path.name.startswith(".") or path.name == SAMPLE.name or not path.is_file():
-                continue
-            with naming(path):
-                kind, sources = recognise(path)
-            for key, source in sources.items():
-                found[kind].setdefault(key, source)
-        for kind, sources in found.items():
-            if "X_train" in sources:
-                shown = folder.resolve()
-                if shown.is_relative_to(Path.cwd()):
-                    shown = shown.relative_to(Path.cwd())
-                return _read(sources), f"{kind} in {shown}"
-        others = sorted({str(s.path) for sources in found.values() for s in sources.values()})
-        if others:
-            raise ValueError(f"{folder}: no training images, only {', '.join(others)}")
-    return None
+    found = find_data(folder, SAMPLE.name)
+    if found is None:
+        return None
+    kind, sources, folder = found
+    shown = folder
+    with suppress(OSError, ValueError):  # no working directory any more, or not in it
+        shown = folder.resolve().relative_to(Path.cwd())
+    return read_data(sources), f"{kind} in {shown}"
 
 
-def _read(sources):
-    """Compare what is announced with what MNIST can be, then read and check the values."""
-    data = {}
-    for X_key, y_key in (("X_train", "y_train"), ("X_test", "y_test")):
-        X, y = sources.get(X_key), sources.get(y_key)
-        if X is None:
-            continue
-        if y is None and X_key == "X_train":
-            raise ValueError(f"{X.path}: training images without labels")
-        _check_announced(X, "images", tuple(X.shape[1:]) in IMAGE_SHAPES)
-        if y is not None:
-            num_labels = math.prod(y.shape)
-            _check_announced(
-                y, "labels", len(y.shape) <= 2 and num_labels == max(y.shape, default=0)
-            )
-            if num_labels != X.shape[0]:
-                raise ValueError(
-                    f"{X.path}: {X.shape[0]} images, but {num_labels} labels in {y.path}"
-                )
-            with naming(y.path):
-                data[y_key] = _as_labels(_values(y))
-        with naming(X.path):
-            data[X_key] = _as_images(_values(X))
-    return data
-
-
-def _values(source):
-    array = source.read()
-    if array.shape != source.shape or array.dtype.kind not in "uif":
-        raise ValueError(
-            f"expected {source.dtype} {source.shape}, found {array.dtype} {array.shape}"
-        )
-    return array
-
-
-def _check_announced(source, what, shape_is_good):
-    path, shape, dtype, _ = source
-    if not shape_is_good or min(shape) < 1:
-        raise ValueError(f"{path}: expected {what} of MNIST, found an array of shape {shape}")
-    if dtype.kind not in "uif" or dtype.itemsize > 8:
-        raise ValueError(f"{path}: expected {what} as numbers, found dtype {dtype}")
-    if math.prod(shape) * dtype.itemsize > MAX_BYTES:
-        raise ValueError(f"{path}: expected at most {MAX_BYTES:,} bytes, found {what} {shape}")
-
-
-def _as_labels(array):
-    if not np.isin(array, np.arange(10)).all():
-        raise ValueError("expected labels 0 to 9")
-    return array.ravel().astype(np.int64)
-
-
-def _as_images(array):
-    """Return pixels as uint8 (N, 1, 28, 28), without a copy where they have that type already."""
-    images = array.reshape(-1, 1, 28, 28)
-    if images.dtype == np.uint8:
-        return images
-    scale = 255 if images.dtype.kind == "f" and images.max() <= 1 else 1
-    result = np.empty(images.shape, dtype=np.uint8)
-    for start in range(0, len(images), BATCH):  # in pieces, to keep temporary arrays small
-        piece = images[start : start + BATCH]
-        if not (piece.min() >= 0 and piece.max() <= 255):  # NaN fails both
-            raise ValueError(f"expected pixels 0 to 255, found {piece.min()} to {piece.max()}")
-        pixels = np.rint(piece * scale)
-        if scale == 1 and not np.array_equal(pixels, piece):
-            raise ValueError("expected whole pixels 0 to 255, or fractions 0 to 1")
-        result[start : start + BATCH] = pixels
-    return result
+def _say(text):
+    """Print, with escapes for what standard output cannot show: names of folders in ASCII."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

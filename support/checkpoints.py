@@ -23,10 +23,9 @@ PROGRESS = (
     "iteration",
     "planned_epochs",
     "seconds",
-    "train_acc_history",
-    "val_acc_history",
     "best_val_acc",
 )
+HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 SETTINGS = ("lr_decay", "batch_size", "num_train_samples", "num_val_samples")
 # The parts of a checkpoint that must be those of the run, and what it is of where they are not.
 IDENTITY = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
@@ -78,7 +77,7 @@ def save_checkpoint(solver):
         **{name: getattr(solver, name) for name in PROGRESS},
     }
     arrays = {
-        "loss_history": np.array(solver.loss_history, np.float64),
+        **{name: np.array(getattr(solver, name), np.float64) for name in HISTORIES},
         "scores": solver.model.loss(solver.X_train[:SCORED_EXAMPLES]),
     }
     if not solver.is_epoch_done:
@@ -124,13 +123,14 @@ def load_checkpoint(solver):
         if info.pop("checksum") != checksum(info, arrays):
             raise ValueError("its content is not what was written")
         progress = _progress(solver, info)
-        loss_history, order = _histories(solver, arrays, progress["iteration"])
+        histories = _histories(solver, arrays, progress)
+        order = _order(solver, arrays, progress["iteration"])
         kinds = _parameters(solver, arrays)
         for rng, state in zip(solver.generators, info["rng"], strict=True):
             _check_state(rng, state)
         scores = arrays["scores"]
     _check_scores(solver, kinds["params"], scores)
-    for name, value in progress.items():
+    for name, value in (progress | histories).items():
         setattr(solver, name, value)
     for rng, state in zip(solver.generators, info["rng"], strict=True):
         rng.bit_generator.state = state
@@ -138,7 +138,7 @@ def load_checkpoint(solver):
         config.update({key: kinds[key][name] for key in _state_arrays(config)})
         if "t" in config:  # the only number of a rule's state: it counts the steps
             config["t"] = solver.iteration
-    solver.loss_history, solver.order = loss_history, order
+    solver.order = order
     solver.last_params, solver.best_params = kinds["params"], kinds["best_params"]
     set_params(solver.model, solver.best_params)
 
@@ -216,31 +216,34 @@ def _progress(solver, info):
     check_number("it", seconds=progress["seconds"])
     if epoch != iteration // solver.iterations_per_epoch:
         raise ValueError(f"epoch {epoch} is not that of iteration {iteration}")
-    for name in ("train_acc_history", "val_acc_history"):
-        history = progress[name]
-        measured = epoch + 1 if name.startswith("train") or len(solver.y_val) else 0
-        if type(history) is not list or len(history) != measured:
-            raise ValueError(f"{name} must hold {measured} numbers")
-        for accuracy in history:
-            check_number("it", accuracy=accuracy)
-            if accuracy > 1:
-                raise ValueError(f"{name} holds {accuracy}")
-    best = max(progress["val_acc_history"], default=np.nan)
-    if not np.array_equal(progress["best_val_acc"], best, equal_nan=True):
-        raise ValueError(f"best_val_acc must be {best}, got {progress['best_val_acc']}")
     return progress
 
 
-def _histories(solver, arrays, iteration):
-    """The losses, and the order of the examples where an epoch is not done."""
-    losses, order = arrays["loss_history"], None
-    if losses.shape != (iteration,) or losses.dtype != np.float64 or not np.isfinite(losses).all():
-        raise ValueError(f"loss_history must hold {iteration} finite numbers")
-    if iteration % solver.iterations_per_epoch:
-        order = arrays["order"]
-        if not np.array_equal(np.sort(order), np.arange(len(solver.y_train))):
-            raise ValueError("order is no order of the examples")
-    return losses.tolist(), order
+def _histories(solver, arrays, progress):
+    """Losses and accuracies: as many as there must be, finite, and with the best as said."""
+    measured = progress["epoch"] + 1
+    lengths = progress["iteration"], measured, measured if len(solver.y_val) else 0
+    for name, length in zip(HISTORIES, lengths, strict=True):
+        history = arrays[name]
+        is_finite = history.dtype == np.float64 and np.isfinite(history).all()
+        if not is_finite or history.shape != (length,):
+            raise ValueError(f"{name} must hold {length} finite numbers")
+        if name != "loss_history" and not ((history >= 0) & (history <= 1)).all():
+            raise ValueError(f"{name} must hold numbers from 0 to 1")
+    best = max(arrays["val_acc_history"], default=np.nan)
+    if not np.array_equal(progress["best_val_acc"], best, equal_nan=True):
+        raise ValueError(f"best_val_acc must be {best}, got {progress['best_val_acc']}")
+    return {name: arrays[name].tolist() for name in HISTORIES}
+
+
+def _order(solver, arrays, iteration):
+    """The order of the examples, where an epoch is not done."""
+    if iteration % solver.iterations_per_epoch == 0:
+        return None
+    order = arrays["order"]
+    if not np.array_equal(np.sort(order), np.arange(len(solver.y_train))):
+        raise ValueError("order is no order of the examples")
+    return order
 
 
 def _parameters(solver, arrays):

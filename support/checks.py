@@ -128,8 +128,15 @@ def as_sizes(function, **sizes):
 
 def as_path(function, **paths):
     """The path of that name, with ~ for the home folder."""
+    [(name, path)] = paths.items()
     check_kind(function, (str, os.PathLike), "a path", **paths)
-    return Path(*paths.values()).expanduser()
+    try:
+        path = Path(path).expanduser()
+    except (RuntimeError, TypeError) as error:  # no home folder, a path of bytes
+        raise ValueError(f"{function}: {name}: {error}") from error
+    if not os.fspath(paths[name]) or "\0" in str(path):
+        raise ValueError(f"{function}: {name} must be a path, got {short(repr, paths[name])}")
+    return path
 
 
 def as_float_dtype(function, dtype):

@@ -8,8 +8,8 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from support.formats import PIECE, decompressed
-from support.npz import atomic_write
+from support.files import PIECE, atomic_write
+from support.sources import decompressed
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -42,9 +42,9 @@ MAX_CONTENT = 2**26  # bytes of a file when it is decompressed; the largest of t
 
 def cached_mnist(download, verbose):
     """Return (folder with the four genuine files, or None; the reason where it is None)."""
-    import pooch
-
-    folder = Path(CACHE_DIR or pooch.os_cache("mnist-numpy-homework"))
+    folder = _cache_folder()
+    if folder is None:
+        return None, "there is no home folder for a download"
     missing = []
     for name in SHA256:
         with suppress(OSError), (folder / name).open("rb") as file:
@@ -71,6 +71,18 @@ def cached_mnist(download, verbose):
     if missing:
         return None, "no mirror sent a genuine file" if mirrors else "no mirror answered"
     return folder, ""
+
+
+def _cache_folder():
+    """The user's cache folder; None for a user without a home, as containers have them."""
+    import pooch
+
+    if CACHE_DIR is not None:
+        return Path(CACHE_DIR)
+    with suppress(RuntimeError, KeyError, OSError):
+        folder = pooch.os_cache("mnist-numpy-homework")
+        return folder if folder.is_absolute() else None  # not ~, which would be made here
+    return None
 
 
 def _is_genuine(file, name):

@@ -1,60 +1,24 @@
-"""Files that are written whole or not at all, and .npz files that are read without trust.
+"""The .npz files of arrays and JSON, read without trust.
 
 Nothing is ever pickled or unpickled: an .npz file holds plain arrays, and one text in JSON for all
 that is no array. What cannot be written or opened is an OSError; a file that is damaged, or is
 something else, is a ValueError.
 """
 
-import glob
 import io
 import json
 import math
-import os
-import secrets
-import time
 import zipfile
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 
+from support.checks import as_path
+from support.files import atomic_write, open_file
+
 INFO = "info"  # the member of an .npz file that holds the JSON
-LEFTOVER_AGE = 3600  # seconds after which a temporary file is that of a killed process
+# Its length: histories of 50,000 epochs. Parsed, lists of nothing take 25 times as much memory.
+INFO_BYTES = 2**21
 HEADER_BYTES = 2**14  # more than the header of a .npy member can need
-
-
-@contextmanager
-def atomic_write(path, mode="wb", *, newline=None):
-    """Open a file for writing that appears under its name whole, or not at all.
-
-    What is written goes to a temporary file in the same folder, which is flushed to disk and
-    renamed at the end of the ``with`` block, or removed where the block raises. One that a killed
-    process has left is removed by a later call. mode is 'wb', or 'w' for text in UTF-8.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic_write(Path(folder, "note.txt"), "w") as file:
-    ...         _ = file.write("hello")
-    ...     Path(folder, "note.txt").read_text()
-    'hello'
-    """
-    path = Path(os.path.realpath(path))  # a link stays a link
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(FileNotFoundError):  # another process has just renamed or removed it
-            if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
-                leftover.unlink()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    encoding = None if "b" in mode else "utf-8"
-    file = temporary.open(mode.replace("w", "x"), newline=newline, encoding=encoding)
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_header(archive, member):
@@ -82,9 +46,11 @@ def read_member(archive, member):
 
 def save_npz(path, info, arrays):
     """Write arrays by name, and a dict in JSON, with plain numbers and lists for those of NumPy."""
-    text = np.frombuffer(json.dumps(info, default=lambda value: value.tolist()).encode(), np.uint8)
+    text = json.dumps(info, default=lambda value: value.tolist()).encode()
+    if len(text) > INFO_BYTES:  # which `load_npz` would refuse
+        raise ValueError(f"save_npz: info has {len(text):,} bytes of JSON, at most {INFO_BYTES:,}")
     with atomic_write(path) as file:
-        np.savez(file, **{INFO: text}, **arrays)
+        np.savez(file, **{INFO: np.frombuffer(text, np.uint8)}, **arrays)
 
 
 def load_npz(path, what, max_bytes):
@@ -92,15 +58,19 @@ def load_npz(path, what, max_bytes):
 
     what says in errors what the file should be: 'a checkpoint'.
     """
-    with open(path, "rb") as file:
+    with open_file(as_path("load_npz", path=path)) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-                headers = [read_header(archive, member) for member in members]
-                size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers)
+                sizes = {}
+                for member in archive.namelist():
+                    shape, dtype = read_header(archive, member)
+                    sizes[member.removesuffix(".npy")] = math.prod(shape) * dtype.itemsize
+                size = sum(sizes.values())
                 if size > max_bytes:
                     raise ValueError(f"it holds {size:,} bytes, at most {max_bytes:,} are expected")
-                arrays = {m.removesuffix(".npy"): read_member(archive, m) for m in members}
+                if sizes[INFO] > INFO_BYTES:
+                    raise ValueError(f"{INFO} has {sizes[INFO]:,} bytes, at most {INFO_BYTES:,}")
+                arrays = {name: read_member(archive, f"{name}.npy") for name in sizes}
             info = json.loads(arrays.pop(INFO).tobytes())
             if not isinstance(info, dict):
                 raise ValueError(f"{INFO} is no JSON object")

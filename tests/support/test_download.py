@@ -8,10 +8,11 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
-from test_data_utils import IMAGES, LABELS, idx_files
+from mnist_files import IMAGES, LABELS, idx_files
 
 import data_utils
 from data_utils import load_mnist
@@ -255,6 +256,39 @@ def test_cache_that_cannot_be_written(cache, monkeypatch, capsys):
 def test_no_download(cache, capsys):
     load_mnist(download=False)
     assert "sample, as download=False" in capsys.readouterr().out
+
+
+@pytest.mark.sample
+@pytest.mark.parametrize("may_download", [False, True])
+def test_user_without_a_home(may_download, cache, tmp_path, monkeypatch, capsys):
+    """As in a container that runs under a number that /etc/passwd does not know."""
+    pwd = pytest.importorskip("pwd")
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in "HOME", "XDG_CACHE_HOME":
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(download, "CACHE_DIR", None)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_mnist(download=may_download)["X_test"]) == 1000
+    assert "sample, as there is no home folder for a download" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.sample
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, OSError, "~/.cache/mnist"])
+def test_home_that_is_not_known(error, cache, monkeypatch, capsys):
+    def no_home(name):
+        if isinstance(error, str):
+            return Path(error)
+        raise error("no home")
+
+    monkeypatch.setattr("pooch.os_cache", no_home)
+    monkeypatch.setattr(download, "CACHE_DIR", None)
+    load_mnist(download=False)
+    assert "sample, as there is no home folder for a download" in capsys.readouterr().out
 
 
 def test_nothing_anywhere(cache, monkeypatch):
