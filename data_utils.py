@@ -7,7 +7,6 @@ how they are read in `support.formats` and `support.images`, downloaded in `supp
 import io
 import os
 import re
-import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from support.files import atomic_write, open_file
 from support.folders import find_data
 from support.formats import FORMATS, npz_sets
 from support.images import read_data
+from support.process import say
 from support.sources import naming
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
@@ -92,7 +92,7 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
         sizes = (
             f"{len(train):,} training, {num_val:,} validation, {len(test.get('X_test', ())):,} test"
         )
-        _say(f"MNIST: {sizes} images ({where})")
+        say(f"MNIST: {sizes} images ({where})")
     return data
 
 
@@ -291,9 +291,3 @@ def _read_folder(folder):
     with suppress(OSError, ValueError):  # no working directory any more, or not in it
         shown = folder.resolve().relative_to(Path.cwd())
     return read_data(sources), f"{kind} in {shown}"
-
-
-def _say(text):
-    """Print, with escapes for what standard output cannot show: names of folders in ASCII."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))

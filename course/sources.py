@@ -1,12 +1,16 @@
-"""Which files the project consists of, and the record of those that a notebook ran."""
+"""Which files the project consists of, and whether they are those that a notebook ran and wrote."""
 
 import hashlib
+from itertools import chain
 from pathlib import Path
 
 from IPython.display import display
 
+from data_utils import read_submission
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = "starter_code.ipynb"
+SUBMISSION = "submission.csv"
 # What a notebook can report on: the modules that it runs, and the measurements that it shows.
 REPORTED = ("*.py", "support/*.py", "leaderboard/*.py", "leaderboard/*.csv")
 # All code, in the order of the appendix of the write-up.
@@ -32,8 +36,9 @@ ARCHIVE = (
     "course/*.typ",
     NOTEBOOK,
 )
-# The key under which an executed notebook keeps the checksums of the sources that it ran.
+# The key under which an executed notebook keeps the checksums of what it ran and what it wrote.
 RECORD = "application/vnd.sources+json"
+AGAIN = "execute it from top to bottom"
 
 
 def files(root, patterns):
@@ -42,16 +47,84 @@ def files(root, patterns):
     return [name for name in found if not name.startswith(".")]
 
 
+def checksum(path):
+    """SHA-256 of a file of text; line ends of both kinds count the same."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
 def checksums(root):
-    """SHA-256 of what a notebook can report on, by name; line ends of both kinds count the same."""
-    return {
-        name: hashlib.sha256((root / name).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for name in files(root, REPORTED)
-    }
+    """The checksums of what a notebook can report on, by name."""
+    return {name: checksum(root / name) for name in files(root, REPORTED)}
+
+
+def record(root):
+    """The checksums of the sources in the folder root, and of the submission if there is one."""
+    submission = root / SUBMISSION
+    return checksums(root) | ({SUBMISSION: checksum(submission)} if submission.exists() else {})
 
 
 def record_sources():
-    """Record in the notebook that calls this which sources it runs; the write-up compares them."""
-    sums = checksums(ROOT)
-    text = f"{len(sums)} source files: {', '.join(sums)}"
-    display({"text/plain": text, RECORD: sums}, raw=True)
+    """Record in the notebook that calls this which sources it ran and which submission it wrote.
+
+    The write-up compares them with the files that it finds.
+    """
+    sums = record(ROOT)
+    display({"text/plain": f"{len(sums)} files: {', '.join(sums)}", RECORD: sums}, raw=True)
+
+
+def check_notebook(notebook, root):
+    """Raise ValueError unless a notebook is fit to be handed in.
+
+    Its code cells were executed in order from the top, none ended in an error, and the sources in
+    the folder root are those that ran, as `record_sources` recorded them.
+    """
+    cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    for expected, cell in enumerate(cells, start=1):
+        if cell.execution_count is None:
+            raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} has not been executed; {AGAIN}")
+        if cell.execution_count != expected:
+            raise ValueError(
+                f"{NOTEBOOK}: {cell_name(cell)} was executed as number {cell.execution_count}, "
+                f"expected {expected}; {AGAIN}"
+            )
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} ended in {output.ename}")
+    ran, here = _record(notebook), checksums(root)
+    ran.pop(SUBMISSION, None)
+    if changed := [name for name in here | ran if here.get(name) != ran.get(name)]:
+        raise ValueError(
+            f"{NOTEBOOK} is older than {', '.join(sorted(changed))}: it ran other versions; {AGAIN}"
+        )
+
+
+def check_submission(notebook, root):
+    """Return the number of predictions in the submission in the folder root.
+
+    One that is damaged, or that the notebook has not written, is a ValueError.
+    """
+    num_predictions = len(read_submission(root / SUBMISSION))
+    written = _record(notebook).get(SUBMISSION)
+    if written is None:
+        raise ValueError(f"{NOTEBOOK}: record_sources() has found no {SUBMISSION}; {AGAIN}")
+    if written != checksum(root / SUBMISSION):
+        raise ValueError(
+            f"{SUBMISSION} is not the one that {NOTEBOOK} wrote; put that one back, or execute the "
+            "notebook from top to bottom"
+        )
+    return num_predictions
+
+
+def _record(notebook):
+    """What the last call of record_sources in a notebook has recorded."""
+    outputs = chain.from_iterable(c.outputs for c in notebook.cells if c.cell_type == "code")
+    records = [o.data[RECORD] for o in outputs if RECORD in o.get("data", {})]
+    if not records or not isinstance(records[-1], dict):
+        raise ValueError(f"{NOTEBOOK}: no cell has called record_sources()")
+    return dict(records[-1])
+
+
+def cell_name(cell):
+    """How errors call a cell: by its first line."""
+    first_line, *_ = cell.source.strip().split("\n")
+    return f"cell {first_line!r:.80}"

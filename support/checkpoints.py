@@ -16,6 +16,7 @@ import numpy as np
 
 from support.checks import as_path, check_integer, check_number
 from support.npz import difference, load_npz, save_npz
+from support.process import say
 
 # How far a run has come: what a checkpoint holds beside arrays.
 PROGRESS = (
@@ -104,7 +105,7 @@ def open_checkpoint(solver, path):
         return
     load_checkpoint(solver)
     if solver.verbose:
-        print(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done")
+        say(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done")
 
 
 def load_checkpoint(solver):

@@ -2,6 +2,7 @@
 
 import ctypes
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -20,6 +21,12 @@ def keep_freed_memory():
     trim_threshold, mmap_threshold = -1, -3
     mallopt(trim_threshold, 2**31 - 1)  # freed memory is kept
     mallopt(mmap_threshold, 2**25)  # the highest: arrays up to 32 MB come from that memory
+
+
+def say(text):
+    """Print, with escapes for what standard output cannot show: names of folders in ASCII."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 @contextmanager

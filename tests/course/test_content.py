@@ -1,0 +1,295 @@
+"""Foreign and hostile content of a notebook: it is shown and not run, or an error names it."""
+
+import base64
+import io
+import re
+import unicodedata
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import typst
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pypdf import PdfReader
+
+from course.sources import ROOT, SOURCES, files
+from course.writeup import make_pdf, to_blocks
+
+A4 = 595  # points that a page is wide
+FONTS = Path(matplotlib.get_data_path(), "fonts", "ttf")
+
+
+def picture(form):
+    """A picture as bytes."""
+    file = io.BytesIO()
+    if form == "svg":
+        plt.figure(figsize=(1, 1)).savefig(file, format=form)
+        plt.close()
+    else:
+        plt.imsave(file, np.arange(12).reshape(3, 4), format=form)
+    return file.getvalue()
+
+
+def as_text(content):
+    return base64.b64encode(content).decode()
+
+
+PNG = as_text(picture("png"))
+SVG = picture("svg").decode()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project of one file, with a picture, and one beside it."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "layers.py").write_text("# layers\n")
+    (root / "a picture.png").write_bytes(picture("png"))
+    (tmp_path / "outside.png").write_bytes(picture("png"))
+    return root
+
+
+def cell(kind, content, attachments=None):
+    """A cell that is text or code, or one whose output is of that kind."""
+    if kind == "code":
+        return new_code_cell(content)
+    if kind == "markdown":
+        return new_markdown_cell(content, attachments=attachments or {})
+    if kind == "stream":
+        return new_code_cell("show(x)", outputs=[new_output("stream", text=content)])
+    data = content if kind == "data" else {kind: content}
+    return new_code_cell("show(x)", outputs=[new_output("display_data", data)])
+
+
+def pages_of(root, *cells, **fields):
+    """The pages of the write-up of a notebook with these cells, without the appendix."""
+    nb = new_notebook(cells=[new_markdown_cell("# Title"), *cells, new_markdown_cell("The end.")])
+    pdf = make_pdf(nb, {f"--{key}": value for key, value in fields.items()}, root)
+    return PdfReader(io.BytesIO(pdf)).pages[:-1]
+
+
+def text_of(pages):
+    return " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("stream", '~~~~~~\n#panic("run")\n~~~~~~'),
+        ("stream", '```\n#panic("run")\n```'),
+        ("text/plain", '~~~~~~~~~~~~\n#panic("run")'),
+        ("code", '"""\n~~~~~~\n#panic("run")\n"""'),
+        ("text/markdown", '~~~python\n~~~\n#panic("run")\n~~~'),
+        ("markdown", '```{=typst}\n#panic("run")\n```'),
+        ("markdown", '`#panic("run")`{=typst}'),
+        ("markdown", '~~~a```#panic("run")\npanic\n~~~'),
+        ("markdown", 'panic [a]{typst:text:fill="panic()"}'),
+        ("markdown", '# panic {typst:text:fill="panic()"}'),
+        ("markdown", '---\ntitle: a\n---\n\n#panic("run")'),
+        ("markdown", '$\\text{" #panic() }$'),
+        ("markdown", '[a" #panic()](https://a.org/"#panic())'),
+        ("markdown", '#read("/etc/passwd") #set page(width: 9pt) #include "panic"'),
+        ("text/html", "<table><tr><td typst:fill='panic()'>panic</td></tr></table>"),
+        ("text/html", "<pre class='a```#panic()'>panic</pre>"),
+        ("text/html", '<b>#panic("run")</b>'),
+        ("text/latex", '\\texttt{\\#panic("run")}'),
+    ],
+)
+def test_nothing_runs(kind, content, root):
+    pages = pages_of(root, cell(kind, content))
+    assert all(round(page.mediabox.width) == A4 for page in pages)
+    text = text_of(pages)
+    assert "panic" in text
+    assert "The end." in text
+
+
+def test_latex_reads_no_files(root):
+    (root / "secret.tex").write_text("secret")
+    text = text_of(pages_of(root, cell("text/latex", f"a \\input{{{root / 'secret.tex'}}} b")))
+    assert "a b The end." in text
+
+
+@pytest.mark.parametrize("unclosed", ["```python\nx = 1", "~~~~", "<!-- open", "$$ open", "<div>"])
+def test_a_cell_ends_where_it_ends(unclosed, root):
+    pages = pages_of(root, cell("markdown", unclosed), cell("markdown", "Then *this*"))
+    assert "Then this" in text_of(pages)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "shown"),
+    [
+        ("text/html", "<table><tr><td colspan=2>a</td></tr><tr><td>b</td><td>c</td></tr></table>",
+         "a b c"),
+        ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
+        ("data", {"text/html": "<div></div>", "text/plain": "as text"}, "as text"),
+        ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
+        ("text/latex", "\\begin{tabular}{l}a\\\\b\\end{tabular}", "a b"),
+        ("data", {}, "show(x)"),
+        ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
+        ("markdown", "---\ntitle: heading\n---", "title: heading"),
+        ("markdown", "[a](#nowhere) [b]() [c](layers.py) [d](http://x]y)", "a b c d"),
+        ("markdown", "A<br>B <b>C</b>\n\n<table>\n<tr><td>D</td></tr>\n</table>", "A B C D"),
+    ],
+)  # fmt: skip
+def test_outputs_and_texts_are_shown(kind, content, shown, root):
+    assert f"{shown} The end." in text_of(pages_of(root, cell(kind, content)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("image/png", PNG),
+        ("image/jpeg", as_text(picture("jpeg"))),
+        ("image/gif", as_text(picture("gif"))),
+        ("image/webp", as_text(picture("webp"))),
+        ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
+        ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
+        ("text/html", '<img src="a%20picture.png">'),
+        ("text/markdown", "![](./a%20picture.png)"),
+        ("markdown", "![a](attachment:b%20c.png)"),
+        ("markdown", f"![a](data:image/png;base64,{PNG})"),
+        ("markdown", '![a](<a picture.png> "title") beside text'),
+        ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
+        ("markdown", '<center>\n<img src="attachment:b c.png">\n</center>'),
+    ],
+)
+def test_pictures_are_shown(kind, content, root):
+    attached = {"b c.png": {"image/png": PNG}}
+    pages = pages_of(root, cell(kind, content, attached))
+    assert sum(len(page.images) for page in pages) == 1
+    assert "no" not in text_of(pages).split()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "metadata", "width"),
+    [
+        ("image/png", PNG, {}, []),
+        ("image/png", PNG, {"image/png": {"width": 450}}, [["width", "50%"]]),
+        ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
+        ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
+        ("image/png", PNG, {"image/png": ["wide"]}, []),
+        ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
+        ("text/html", '<img src="a picture.png" width="90%">', {}, []),
+    ],
+)
+def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width, root):
+    nb = new_notebook(cells=[cell(kind, content)])
+    nb.cells[0].outputs[0].metadata = metadata
+    _, shown = to_blocks(nb, root, root)
+    assert shown["c"][0]["c"][0] == ["", [], width]
+
+
+def test_a_drawing_is_shown(root):
+    nothing, drawing = (pages_of(root, cell("image/svg+xml", svg)) for svg in (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', SVG
+    ))  # fmt: skip
+    sizes = [len(pages[-1].get_contents().get_data()) for pages in (nothing, drawing)]
+    assert sizes[1] > sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("application/json", {"a": 1}, "nothing of its output can be printed, which is applicatio"),
+        ("text/html", "<div><script>x</script></div>", "nothing of its output can be printed"),
+        ("image/png", as_text(picture("png")[:60]), "failed to decode image"),
+        ("image/png", "%%%", "unknown image format"),
+        ("image/bmp", "Qk0=", "image/bmp"),
+        ("image/svg+xml", "<svg", "unknown image format"),
+        ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
+        ("text/html", '<img src="none.png">', "picture 'none.png' is not in the project's folder"),
+        ("markdown", "![a](../outside.png)", "picture '../outside.png' is not in the project's"),
+        ("markdown", "![a](/etc/passwd)", "picture '/etc/passwd' is not in the project's folder"),
+        ("markdown", "![a](https://a.org/b.png)", "picture 'https://a.org/b.png' is not in the"),
+        ("markdown", "![a](layers.py)", "unknown image format"),
+        ("markdown", "![a](attachment:c.png)", "picture 'attachment:c.png' cannot be read"),
+        ("markdown", "![a](data:,)", "unknown image format"),
+        ("markdown", ">" * 5000 + " x", "recursion"),
+    ],
+)
+def test_what_cannot_be_shown_is_named(kind, content, message, root):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        pages_of(root, cell(kind, content))
+    name = "show(x)" if "/" in kind else content
+    assert str(error.value).startswith(f"starter_code.ipynb: cell {name!r:.80}: ")
+
+
+def use_fonts(monkeypatch, *folders):
+    """Have this machine's fonts be those in the folders."""
+    fonts = typst.Fonts
+
+    def only(include_system_fonts):
+        return fonts(False, True, folders if include_system_fonts else ())
+
+    monkeypatch.setattr(typst, "Fonts", only)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Zo\xeb \xc5ngstr\xf6m \u0141uk\xe1\u0161",
+        "\u0393\u03b9\u03ce\u03c1\u03b3\u03bf\u03c2",
+        "\u042e\u043b\u0438\u044f",
+        "\u05d0\u05d1",
+        "\u0623\u062d\u0645\u062f",
+        '#panic() $a_b$ *c* `d` "e" \\f @g <h>',
+    ],
+)
+def test_names_are_shown(name, root, monkeypatch):
+    use_fonts(monkeypatch)
+    shown = unicodedata.normalize("NFKC", text_of(pages_of(root, name=name)[:1]))
+    assert set(name) <= set(shown)
+
+
+def test_long_words_stay_on_the_page(root):
+    title, *_, last = pages_of(root, cell("markdown", f"~~~\n{'x' * 300}\n~~~"), name="x" * 300)
+    for page in title, last:
+        text = page.extract_text()
+        assert text.count("x") == 300
+        assert max(map(len, text.split())) <= 100
+
+
+@pytest.mark.parametrize(
+    "character", ["\u674e", "\u7530", "\u304f", "\uae40", "\u0e2a", "\U0001f642", "\U0001f680"]
+)
+def test_a_character_without_a_font_is_named(character, root, monkeypatch):
+    use_fonts(monkeypatch)
+    missing = f"no font has the character {character}; install"
+    with pytest.raises(ValueError, match=f"^--name: {missing}"):
+        pages_of(root, name=f"A {character}")
+    with pytest.raises(ValueError, match=rf"^starter_code.ipynb: cell 'show\(x\)': {missing}"):
+        pages_of(root, cell("stream", f"A {character}"))
+    (root / "layers.py").write_text(f"# {character}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=f"^layers.py: {missing}"):
+        pages_of(root)
+
+
+def test_fonts_of_the_machine_are_used_where_needed(root, tmp_path, monkeypatch):
+    (tmp_path / "fonts").mkdir()
+    (tmp_path / "fonts/a.ttf").write_bytes((FONTS / "DejaVuSans.ttf").read_bytes())
+    use_fonts(monkeypatch, tmp_path / "fonts")
+    name = "\U0001f600"  # which DejaVu Sans has
+    assert name in text_of(pages_of(root, name=name)[:1])
+
+
+def test_boxes_in_place_of_characters_are_no_font(root, monkeypatch):
+    use_fonts(monkeypatch, FONTS)  # with matplotlib's LastResort, which has boxes for all
+    with pytest.raises(ValueError, match=r"^--name: no font has the character \u674e"):
+        pages_of(root, name="\u674e")
+
+
+def test_this_project_has_no_character_without_a_font(root, monkeypatch):
+    use_fonts(monkeypatch)
+    for name in files(ROOT, SOURCES):
+        characters = set((ROOT / name).read_text(encoding="utf-8"))
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        (root / name).write_text("".join(sorted(characters)), encoding="utf-8")
+    assert pages_of(root)
+
+
+def test_a_source_that_is_no_text_is_named(root):
+    (root / "layers.py").write_bytes(b"# \xe9")
+    with pytest.raises(ValueError, match=r"^layers\.py is not in UTF-8"):
+        pages_of(root)
