@@ -29,7 +29,7 @@ from layers import (
     tanh_backward,
     tanh_forward,
 )
-from support.checkpoints import describe_function, load_params, save_params
+from support.checkpoints import load_params, save_params
 from support.checks import (
     as_float_dtype,
     as_generator,
@@ -41,6 +41,7 @@ from support.checks import (
     is_plain,
 )
 from support.examples import predict_labels
+from support.identity import describe_function
 
 
 class Layer(NamedTuple):

@@ -2,6 +2,7 @@
 
     python search.py                        # 40 trials of the two-layer network, two at a time
     python search.py --trials 80            # the same study, resumed, up to 80
+    python search.py --fresh                # begin anew
     python search.py --storage URL          # where the study is kept; share it to share the work
 
 Optuna chooses the settings, stops poor trials early and keeps everything in a database, by default
@@ -13,16 +14,13 @@ machine; for several machines give them all the URL of a PostgreSQL or MySQL dat
 """
 
 import argparse
+import math
 import time
-import warnings
-import zlib
 from functools import partial
 
-import numpy as np
 import optuna
 import pandas as pd
-from joblib import Parallel, delayed
-from optuna.storages import fail_stale_trials
+from joblib import delayed
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -30,8 +28,20 @@ from tqdm.auto import tqdm
 from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
-from support.checks import check_integer
-from support.storage import open_storage
+from support.checks import check_integer, check_kind
+from support.examples import PARTS, check_examples
+from support.storage import (
+    FINISHED,
+    absolute_url,
+    delete_stored,
+    finished_trials,
+    identity_of,
+    open_stored,
+    plain,
+    queue_runs,
+    run_trial,
+)
+from support.workers import parallel
 
 STORAGE = "sqlite:///search.db"
 
@@ -49,8 +59,10 @@ DEFAULTS = {
     "seed": 0,
 }
 
+# What is kept of a trial beside its settings.
+RESULTS = ("training accuracy", "validation accuracy", "epochs")
+
 POLL = 1.0  # seconds between looks at what other processes have done
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def two_layer(trial):
@@ -71,18 +83,14 @@ def make_solver(data, settings, **options):
     """The network and the `Solver` that settings describe, not yet trained.
 
     data and options are as `Solver` takes them; settings has any of the keys of `DEFAULTS`. An
-    unknown key, or a value that the network or `Solver` refuses, is a ValueError.
+    unknown key, or a value that the network or `Solver` refuses, is a ValueError or TypeError.
     """
-    if unknown := set(settings) - set(DEFAULTS):
-        raise ValueError(
-            f"make_solver: settings has {', '.join(sorted(unknown))}; known are "
-            f"{', '.join(DEFAULTS)}"
-        )
-    settings = {**DEFAULTS, **settings}
+    X, y, *_ = check_examples("make_solver", data)
+    settings = {**DEFAULTS, **plain("make_solver", DEFAULTS, settings=settings)}
     net = FullyConnectedNet(
-        int(np.prod(data["X_train"].shape[1:])),
+        math.prod(X.shape[1:]),
         settings["hidden_dim"],
-        num_classes=int(np.max(data["y_train"])) + 1,
+        num_classes=int(y.max()) + 1,
         weight_scale=settings["weight_scale"],
         reg=settings["reg"],
         seed=settings["seed"],
@@ -112,36 +120,17 @@ def train(solver):
         solver.train()
 
 
-def open_study(data, name="two-layer", *, runs=None, storage=STORAGE):
+def open_study(data, name="two-layer", suggest=None, *, storage=STORAGE):
     """Open a stored study, or begin it. Trials whose process was killed wait to be run again.
 
-    Arguments are as those of `search`; runs is the list of settings where it was given one. A study
-    that was begun on other data (by its labels) or another list is a ValueError.
+    Arguments are as those of `search`. A study that was begun on other data, or with another
+    suggest where it is given, is a ValueError.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # A list of runs is to be trained as it stands; otherwise poor trials make room for others.
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-    labels = [np.asarray(data[part], np.int64) for part in ("y_train", "y_val")]
-    identity = {"labels": [[len(y), zlib.crc32(y.tobytes())] for y in labels], "runs": runs}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            study_name=name,
-            storage=open_storage(storage),
-            direction="maximize",
-            load_if_exists=True,
-            pruner=optuna.pruners.NopPruner() if runs else pruner,
-        )
-        fail_stale_trials(study)
-    known = study.user_attrs.get("identity")
-    if known is None:
-        study.set_user_attr("identity", identity)
-    elif known != identity:
-        raise ValueError(
-            f"open_study: the stored study {name!r} was begun on other data or another list of "
-            "runs; give this one another name, or delete that one"
-        )
-    return study
+    check_kind("open_study", str, "a string", name=name)
+    data = dict(zip(PARTS, check_examples("open_study", data), strict=True))
+    if suggest is not None and not callable(suggest):
+        suggest = _check_runs("open_study", suggest)
+    return open_stored("open_study", storage, name, identity_of(data, suggest))
 
 
 def search(
@@ -153,6 +142,7 @@ def search(
     storage=STORAGE,
     workers=2,
     seed=0,
+    fresh=False,
     verbose=True,
 ):
     """Run trials until a stored study has enough of them.
@@ -160,7 +150,8 @@ def search(
     A trial is pruned after an epoch, from the second on, when its best validation accuracy so far
     is below the median of the earlier trials' at that epoch. One that diverges counts with the
     accuracy that it had reached. Ctrl-C ends the search and keeps the finished trials; calling it
-    again resumes. Trials whose process was killed are run again with the same settings.
+    again resumes. Trials whose process was killed are run again with the same settings. An error
+    in a trial ends the search with that error.
 
     Parameters
     ----------
@@ -168,7 +159,8 @@ def search(
         ``X_train``, ``y_train``, ``X_val``, ``y_val``. The workers share one copy in memory.
     suggest : callable, or list of dict
         ``suggest(trial)`` returns the settings of an `optuna.Trial`, any of the keys of `DEFAULTS`.
-        A list holds the settings of all trials to be run, one each; none of them is pruned.
+        A list holds the settings of all trials to be run, one each; each is trained once, to its
+        end.
     num_trials : int, optional
         Number of trials, complete or pruned, that the study is to have, from this and all other
         calls and processes together. When several reach the end at the same time there may be one
@@ -182,6 +174,9 @@ def search(
     seed : int, default 0
         Trial number n has seed + n for what it draws and for its network, where its settings name
         no seed. With one worker the search is the same each time.
+    fresh : bool, default False
+        Delete the study first, if there is one; the others in the storage stay. While another
+        process is running its trials, that is an error.
     verbose : bool, default True
         Show a progress bar.
 
@@ -191,61 +186,84 @@ def search(
 
     Raises
     ------
-    ValueError
-        If the study was begun on other data, or a trial's settings are bad.
+    ValueError, TypeError
+        If an argument does not fit, a trial's settings are bad, or the study was begun on other
+        data or with another suggest.
     """
-    runs = None if callable(suggest) else list(suggest)
-    if runs is not None:
-        suggest, num_trials = partial(_from_list, runs), len(runs)
-    check_integer("search", num_trials=num_trials, workers=workers)
-    study = open_study(data, name, runs=runs, storage=storage)
-    for i in range(len(runs or [])):
-        study.enqueue_trial({"run": i}, skip_if_exists=True)
-    data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
-    task = delayed(_run_trial)(data, suggest, num_trials, name, runs, storage, seed)
+    check_kind("search", str, "a string", name=name)
+    check_integer("search", workers=workers)
+    check_integer("search", 0, seed=seed)
+    data = dict(zip(PARTS, check_examples("search", data), strict=True))
+    if len(data["y_val"]) == 0:
+        raise ValueError("search: data must hold X_val and y_val, which trials are compared on")
+    runs = []
+    if not callable(suggest):
+        suggest = _check_runs("search", suggest)
+        runs = [{**DEFAULTS, "seed": int(seed) + i, **run} for i, run in enumerate(suggest)]
+        if num_trials not in (None, len(runs)):
+            raise ValueError(f"search: num_trials must be None or {len(runs)}, got {num_trials!r}")
+        num_trials = len(runs)
+        for run in runs:  # before the first is trained
+            make_solver(data, run, verbose=False)
+    check_integer("search", num_trials=num_trials)
+    storage = absolute_url("search", storage)
+    if fresh:
+        delete_stored("search", storage, name)
+    # Optuna trains a list as it stands; otherwise poor trials make room for others.
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+    pruner = optuna.pruners.NopPruner() if runs else pruner
+    reopen = partial(open_stored, "search", storage, name, identity_of(data, suggest), pruner)
+    task = delayed(_run_trial)(reopen, data, suggest, num_trials, seed)
+    study = reopen()
     with tqdm(total=num_trials, unit="trial", disable=not verbose) as bar:
         try:
             while (missing := num_trials - _show(study, bar)) > 0:
-                for _ in Parallel(workers, return_as="generator_unordered")([task] * missing):
+                queue_runs(study, runs)
+                tasks = (task for _ in range(missing))
+                for _ in parallel(min(workers, missing), return_as="generator_unordered")(tasks):
                     _show(study, bar)
                 if _show(study, bar) < num_trials:
                     time.sleep(POLL)  # what is left runs in other processes
+                    study = reopen()
         except KeyboardInterrupt:
             print(f"Stopped by Ctrl-C: {bar.n} of {num_trials} trials are kept.")
     return study
 
 
-def _from_list(runs, trial):
-    """The settings that a trial of a list takes."""
-    return runs[trial.suggest_int("run", 0, len(runs) - 1)]
+def _check_runs(function, suggest):
+    """The settings of a list of runs, plain."""
+    check_kind(function, (list, tuple), "a function or a list of dicts", suggest=suggest)
+    if not suggest:
+        raise ValueError(f"{function}: suggest must be a function or hold at least one dict")
+    return [plain(function, DEFAULTS, **{f"suggest[{i}]": run}) for i, run in enumerate(suggest)]
 
 
 def _show(study, bar):
     """Bring the progress bar up to date; the number of finished trials."""
-    trials = study.get_trials(deepcopy=False, states=FINISHED)
+    trials = finished_trials(study)
+    accuracies = [trial.user_attrs.get("validation accuracy", 0.0) for trial in trials]
     if trials:
-        best = max(trial.user_attrs["validation accuracy"] for trial in trials)
-        bar.set_postfix({"best": f"{best:.2%}"}, refresh=False)
+        bar.set_postfix({"best": f"{max(accuracies):.2%}"}, refresh=False)
     bar.n = len(trials)
     bar.refresh()
     return len(trials)
 
 
-def _run_trial(data, suggest, num_trials, name, runs, storage, seed):
-    """What a worker does for each trial, if the study still needs one."""
-    study = open_study(data, name, runs=runs, storage=storage)
-    taken = study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING))
-    if len(taken) < num_trials:
-        study.optimize(partial(_objective, data=data, suggest=suggest, seed=seed), n_trials=1)
+def _run_trial(reopen, data, suggest, num_trials, seed):
+    """What a worker does for each trial."""
+    objective = partial(_objective, data=data, suggest=suggest, seed=seed)
+    run_trial(reopen(), objective, num_trials if callable(suggest) else None)
 
 
-def _objective(trial, data, suggest, seed):
+def _objective(trial, interrupt, data, suggest, seed):
     """Train the network of one trial and record what came of it."""
     # The numbers of trials differ, so processes that begin together do not draw the same settings.
-    trial.study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=False)
-    settings = trial.user_attrs.get("settings")  # of a killed trial, which is run again
+    sampler_seed = (seed + trial.number) % 2**32  # as many as there are
+    trial.study.sampler = optuna.samplers.TPESampler(seed=sampler_seed, multivariate=False)
+    settings = trial.user_attrs.get("settings")  # of a list, or of a killed trial, run again
     if settings is None:
-        settings = {**DEFAULTS, "seed": seed + trial.number, **suggest(trial)}
+        suggested = plain("search", DEFAULTS, **{"what suggest returns": suggest(trial)})
+        settings = {**DEFAULTS, "seed": int(seed) + trial.number, **suggested}
         trial.set_user_attr("settings", settings)
 
     def after_epoch(solver):
@@ -256,6 +274,8 @@ def _objective(trial, data, suggest, seed):
     solver = make_solver(data, settings, verbose=False, after_epoch=after_epoch)
     outcome = "complete"
     try:
+        if interrupt.is_set():
+            raise KeyboardInterrupt
         train(solver)
     except DivergedError:
         outcome = "diverged"
@@ -266,40 +286,41 @@ def _objective(trial, data, suggest, seed):
     accuracies = 0.0, 0.0  # of a network whose first scores are not finite
     if solver.best_params:
         accuracies = solver.check_accuracy(solver.X_train, solver.y_train), solver.best_val_acc
-    results = {
-        "outcome": outcome,
-        "training accuracy": accuracies[0],
-        "validation accuracy": accuracies[1],
-        "epochs": solver.epoch,
-    }
-    for key, value in results.items():
+    for key, value in zip(RESULTS, (*accuracies, solver.epoch), strict=True):
         trial.set_user_attr(key, value)
+    trial.set_user_attr("outcome", outcome)
     if outcome == "pruned":
         raise optuna.TrialPruned
-    return results["validation accuracy"]
+    return accuracies[1]
 
 
 def table(study):
     """All trials of a study as a pandas.DataFrame, one a row, best first.
 
-    The columns: number, every setting, outcome ('complete', 'pruned', 'diverged', or 'running' or
-    'lost' where a process has it still or was killed), training and validation accuracy of its best
-    epoch, epochs and seconds. `make_solver` and `train` with its settings repeat it to the bit.
+    The columns: trial, its number; every setting; outcome ('complete', 'pruned', 'diverged', or
+    'running' or 'lost' where a process has it still, or was killed or failed); training and
+    validation accuracy of its best epoch, epochs and seconds. A trial that has no settings yet is
+    left out. `make_solver` and `train` with a trial's settings repeat it to the bit.
     """
-    states = {TrialState.RUNNING: "running", TrialState.FAIL: "lost"}
+    check_kind("table", optuna.Study, "an optuna.Study", study=study)
+    states = {TrialState.RUNNING: "running", TrialState.FAIL: "lost", TrialState.PRUNED: "pruned"}
     rows = [
         {
             "trial": trial.number,
-            **dict.fromkeys(DEFAULTS),
-            **trial.user_attrs.get("settings", {}),
-            "outcome": states.get(trial.state),
-            **{key: value for key, value in trial.user_attrs.items() if key != "settings"},
-            "seconds": trial.duration.total_seconds() if trial.duration else np.nan,
+            **trial.user_attrs["settings"],
+            "outcome": states.get(trial.state, trial.user_attrs.get("outcome")),
+            **{key: trial.user_attrs.get(key) for key in RESULTS if trial.state in FINISHED},
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
         }
         for trial in study.get_trials(deepcopy=False)
         if trial.state != TrialState.WAITING
+        and "settings" in trial.user_attrs
+        and "superfluous" not in trial.user_attrs
     ]
-    return pd.DataFrame(rows).sort_values("validation accuracy", ascending=False, ignore_index=True)
+    columns = ["trial", *DEFAULTS, "outcome", *RESULTS, "seconds"]
+    numbers = ["training accuracy", "validation accuracy", "seconds"]
+    trials = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))
+    return trials.sort_values("validation accuracy", ascending=False, ignore_index=True)
 
 
 def main():
@@ -309,6 +330,7 @@ def main():
     parser.add_argument("--storage", default=STORAGE, help="database (default: %(default)s)")
     parser.add_argument("--name", default="two-layer", help="of the study (default: %(default)s)")
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
+    parser.add_argument("--fresh", action="store_true", help="begin the study anew")
     arguments = parser.parse_args()
     study = search(
         load_mnist(arguments.data),
@@ -317,6 +339,7 @@ def main():
         arguments.name,
         storage=arguments.storage,
         workers=arguments.workers,
+        fresh=arguments.fresh,
     )
     columns = ["learning_rate", "lr_decay", "batch_size", "hidden_dim", "weight_scale", "outcome"]
     columns += ["training accuracy", "validation accuracy", "epochs", "seconds"]

@@ -9,16 +9,17 @@ the other arguments::
 `deskew` is for all images, those of validation and test too: it removes differences that say
 nothing about the class.
 
-Images X are (N, C, H, W) with background 0, uint8 or floats; uint8 means pixels and is scaled to
-0.0 to 1.0. What does not fit is a TypeError or a ValueError.
+Images X are (N, C, H, W) with background 0, of uint8, float32 or float64; uint8 means pixels and is
+scaled to 0.0 to 1.0. What does not fit is a TypeError or a ValueError.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from support.checks import check_integer, check_number, describe
+from support.checks import check_integer, check_kind, check_number, describe, is_plain
 
+DTYPES = (np.uint8, np.float32, np.float64)  # of images
 BATCH = 1000  # images that `deskew` changes at a time, which bounds the memory
 LEAST_VARIANCE = 1e-3  # of an image's rows: with less there is nothing to set upright
 STRETCH = 2 / 3, 3 / 2  # the limits of `deskew`
@@ -29,7 +30,7 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
 
     Parameters
     ----------
-    X : ndarray of uint8 or float, shape (N, C, H, W)
+    X : ndarray of uint8, float32 or float64, shape (N, C, H, W)
         Images.
     rng : numpy.random.Generator
     rotation : float, default 10.0
@@ -61,6 +62,7 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     Gaussian, to the same effect).
     """
     _check_images("distort", X)
+    check_kind("distort", np.random.Generator, "a numpy.random.Generator", rng=rng)
     amounts = {"rotation": rotation, "scale": scale, "shear": shear, "shift": shift}
     check_number("distort", **amounts, elastic=elastic)
     check_integer("distort", 4, grid=grid)
@@ -97,7 +99,12 @@ def adversarial(X, rng, *, net, size=1.0):
     The result has X's shape, as float32 for uint8, otherwise X's dtype; its pixels may leave the
     range of 0.0 to 1.0. X may be of any shape that the network takes.
     """
+    _check_images("adversarial", X, any_shape=True)
     check_number("adversarial", size=size)
+    if not callable(getattr(net, "input_gradient", None)):
+        raise TypeError(
+            f"adversarial: net must be a network with input_gradient, got {describe(net)}"
+        )
     direction = net.input_gradient(X)
     # In float64, as the squares of the small gradient of a sure answer are no float32.
     axes = tuple(range(1, direction.ndim))
@@ -121,13 +128,15 @@ def deskew(X, *, width=3.6):
         (r + y, c + k x + V_rc / V_r y),   k^2 = sqrt(V_c - V_rc^2 / V_r) / width
 
     with k at least 2/3 and at most 3/2. Differences between columns become smaller by the root, as
-    the rest of them tells a 1 from a 0. An image without any ink stays as it is; negative numbers
-    are a ValueError.
+    the rest of them tells a 1 from a 0. An image without any ink stays as it is; numbers that are
+    negative or not finite are a ValueError.
     """
     _check_images("deskew", X)
     check_number("deskew", positive=True, width=width)
-    if X.size and X.min() < 0:
-        raise ValueError(f"deskew: X must not hold negative numbers, got {X.min()}")
+    if X.size and not (X.min() >= 0 and X.max() < np.inf):  # NaN fails both
+        raise ValueError(
+            f"deskew: X must be finite and not hold negative numbers, got {X.min()} to {X.max()}"
+        )
     out = np.empty_like(X)
     for i in range(0, len(X), BATCH):
         out[i : i + BATCH] = deskew_batch(X[i : i + BATCH], width)
@@ -208,13 +217,10 @@ def interpolate(X, rows, columns, dtype):
     return below.reshape(X.shape)
 
 
-def _check_images(function, X):
-    if (
-        not isinstance(X, np.ndarray)
-        or X.ndim != 4
-        or not (X.dtype == np.uint8 or X.dtype.kind == "f")
-    ):
+def _check_images(function, X, any_shape=False):
+    if not is_plain(X) or X.dtype not in DTYPES or not (any_shape or X.ndim == 4):
+        shape = "(N, d_1, ..., d_k)" if any_shape else "(N, C, H, W)"
         got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
         raise TypeError(
-            f"{function}: X must be an array (N, C, H, W) of uint8 or floats, got {got}"
+            f"{function}: X must be an array {shape} of uint8, float32 or float64, got {got}"
         )

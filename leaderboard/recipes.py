@@ -6,37 +6,43 @@
 Everything in a recipe was chosen on validation images; the test images are read once, at the end.
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
 a checkpoint is written: the same command resumes where an earlier one was stopped or killed, and
-does not train again what is finished.
+does not train again what is finished. Several runs may share a folder of checkpoints, but only one
+at a time trains a network.
 
 ``--record leaderboard/recipes.csv`` adds what a run measured to that file, from which `summary`
 makes the table of the notebook and of this folder's README.
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from conv_net import ConvNet
-from data_utils import load_mnist, save_submission
+from data_utils import HEADERS, load_mnist, save_submission
 from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, distort
 from leaderboard.ensemble import Ensemble
 from optim import cosine
 from solver import Solver
-from support.checks import check_integer
+from support.checks import as_path, check_choice, check_integer
+from support.examples import check_examples
+from support.workers import locked, parallel, start_manager
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
+OUT_BYTES = 2**20  # more than any file that the command writes at its end
+PARTS = ("X_train", "y_train", "X_val", "y_val")
 
 
 class Training(NamedTuple):
@@ -92,6 +98,7 @@ CONV = Training(
 )
 
 RECORD = Path(__file__).parent / "recipes.csv"
+MEASURED = ("recipe", "seed", "validation error", "test error", "minutes")
 
 # The networks of each recipe. The seed of the first is the recipe's, then they count up.
 RECIPES = {
@@ -104,7 +111,7 @@ RECIPES = {
 }
 
 
-def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=True):
+def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False, verbose=True):
     """Train the networks of a recipe.
 
     Parameters
@@ -119,6 +126,8 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
         Folder of the checkpoints; made where it does not exist.
     workers : int, default 2
         Processes that train side by side where a recipe has several networks.
+    fresh : bool, default False
+        Delete the checkpoints of these networks first.
     verbose : bool, default True
         Show a progress bar.
 
@@ -132,19 +141,24 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
 
     Raises
     ------
-    ValueError
-        If there is no such recipe, or a checkpoint is of other data or settings.
+    ValueError, TypeError
+        If an argument does not fit, a checkpoint is of other data or settings, or another process
+        is training one of these networks in the folder.
     """
-    if name not in RECIPES:
-        raise ValueError(f"run: recipes are {', '.join(RECIPES)}, got {name!r}")
+    check_choice("run", RECIPES, "that of a recipe; recipes are", name=name)
     check_integer("run", 0, seed=seed)
     check_integer("run", workers=workers)
+    data = dict(zip(PARTS, check_examples("run", data), strict=True))
+    if len(data["y_val"]) == 0:
+        raise ValueError("run: data must hold X_val and y_val, which choose the best epoch")
     trainings = RECIPES[name]
-    folder = Path(checkpoints)
-    folder.mkdir(parents=True, exist_ok=True)
-    data = {key: data[key] for key in ("X_train", "y_train", "X_val", "y_val")}
+    folder = as_path("run", checkpoints=checkpoints)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"run: checkpoints must be a folder: {error}") from error
     with (
-        get_context("spawn").Manager() as manager,  # no fork: a notebook's kernel has threads
+        start_manager() as manager,
         tqdm(total=sum(t.num_epochs for t in trainings), unit="epoch", disable=not verbose) as bar,
     ):
         # The trainings report from their own processes.
@@ -152,8 +166,8 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
         watcher = Thread(target=_show, args=(reports, bar))
         watcher.start()
         try:
-            results = Parallel(min(workers, len(trainings)))(
-                delayed(_train)(training, seed + i, data, folder, reports)
+            results = parallel(min(workers, len(trainings)))(
+                delayed(_train)(training, seed + i, data, folder, fresh, reports)
                 for i, training in enumerate(trainings)
             )
         finally:
@@ -170,7 +184,7 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, verbose=Tru
     return Ensemble(nets, preprocess), pd.DataFrame(networks)
 
 
-def _train(training, seed, data, folder, reports):
+def _train(training, seed, data, folder, fresh, reports):
     """One network of a recipe, the validation accuracy of its best epoch, its seconds."""
 
     def report(solver):
@@ -182,24 +196,28 @@ def _train(training, seed, data, folder, reports):
         data = {**data, **images}
     if training.adversarial:
         transform = partial(adversarial, net=net, size=training.adversarial)
-    solver = Solver(
-        net,
-        data,
-        "sgd_momentum",
-        {"learning_rate": training.learning_rate},
-        batch_size=training.batch_size,
-        num_epochs=training.num_epochs,
-        verbose=False,
-        schedule=partial(cosine, warm_up=WARM_UP),
-        transform=transform,
-        after_epoch=report,
-        checkpoint=folder / f"{training.name}-{seed}.npz",
-        seed=seed,
-    )
-    if solver.epoch:
-        report(solver)  # what an earlier run has done
-    with threadpool_limits(limits=1, user_api="blas"):
-        solver.train()
+    checkpoint = folder / f"{training.name}-{seed}.npz"
+    with locked("run", checkpoint):
+        if fresh:
+            checkpoint.unlink(missing_ok=True)
+        solver = Solver(
+            net,
+            data,
+            "sgd_momentum",
+            {"learning_rate": training.learning_rate},
+            batch_size=training.batch_size,
+            num_epochs=training.num_epochs,
+            verbose=False,
+            schedule=partial(cosine, warm_up=WARM_UP),
+            transform=transform,
+            after_epoch=report,
+            checkpoint=checkpoint,
+            seed=seed,
+        )
+        if solver.epoch:
+            report(solver)  # what an earlier run has done
+        with threadpool_limits(limits=1, user_api="blas"):
+            solver.train()
     if solver.interrupted:
         raise KeyboardInterrupt
     return net, solver.best_val_acc, solver.seconds
@@ -218,9 +236,9 @@ def summary(path=RECORD):
     """What the runs that ``--record`` has written to a file have measured: a row a recipe.
 
     Number of ``seeds``, mean ``validation error``, mean and ``worst`` of the ``test error``, mean
-    ``minutes`` of training; in the order of `RECIPES`.
+    ``minutes`` of training; in the order of `RECIPES`. What is no such file is a ValueError.
     """
-    runs = pd.read_csv(path).groupby("recipe", sort=False)
+    runs = _read_record(as_path("summary", path=path)).groupby("recipe", sort=False)
     table = runs.mean()[["validation error", "test error"]]
     table.insert(0, "seeds", runs.size())
     table["worst"] = runs["test error"].max()
@@ -228,17 +246,22 @@ def summary(path=RECORD):
     return table.reindex([name for name in RECIPES if name in table.index]).reset_index()
 
 
+def _read_record(path):
+    try:
+        runs = pd.read_csv(path, dtype=dict.fromkeys(MEASURED[1:], float))
+        if tuple(runs) != MEASURED or runs.drop(columns="test error").isna().any(axis=None):
+            raise ValueError("columns or values are missing")
+    except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
+        raise ValueError(f"{path} is no record of runs, {', '.join(MEASURED)}: {error}") from error
+    return runs
+
+
 def main():
     arguments = _parse()
     data = load_mnist(arguments.data)
     try:
-        model, networks = run(
-            arguments.name,
-            data,
-            seed=arguments.seed,
-            checkpoints=arguments.checkpoints,
-            workers=arguments.workers,
-        )
+        options = {name: getattr(arguments, name) for name in ("seed", "checkpoints", "workers")}
+        model, networks = run(arguments.name, data, **options)
     except KeyboardInterrupt:
         sys.exit("Stopped by Ctrl-C; the same command resumes from the last checkpoint.")
     for row in networks.to_dict("records"):
@@ -261,27 +284,58 @@ def main():
         if "y_test" in data:
             measured["test error"] = error = np.mean(predictions != data["y_test"])
             print(f"test error {error:.2%} of {len(predictions):,}")
-        save_submission(arguments.out, predictions, num_images=len(data["X_test"]))
+        save_submission(
+            arguments.out, predictions, header=arguments.header, num_images=len(data["X_test"])
+        )
         print(f"{arguments.out}: {len(predictions):,} predictions")
-    if arguments.record:
-        path = Path(arguments.record)
+    if path := arguments.record:
         pd.DataFrame([measured]).to_csv(path, mode="a", header=not path.exists(), index=False)
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description="Train a recipe and write the submission CSV.")
-    parser.add_argument("name", choices=RECIPES, help="of the recipe")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
-    parser.add_argument("--out", default="submission.csv", help="default: %(default)s")
-    parser.add_argument(
-        "--checkpoints", metavar="DIR", default="checkpoints", help="default: %(default)s"
+    parser = argparse.ArgumentParser(
+        description="Train a recipe and write the submission CSV.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--workers", type=int, default=2, help="networks trained at a time (default: %(default)s)"
-    )
-    parser.add_argument("--record", metavar="CSV", help="file to add the measurements to")
+    add = parser.add_argument
+    add("name", choices=RECIPES, help="of the recipe")
+    add("--seed", type=int, default=0, help="of the first network")
+    add("--data", metavar="DIR", help="folder of MNIST; where None, it is looked for")
+    add("--out", type=_writable, default="submission.csv", help="file of the submission")
+    lines = {"choices": HEADERS, "default": HEADERS[0], "metavar": "LINE"}
+    add("--header", help=f"its first line: {' or '.join(HEADERS)}", **lines)
+    add("--checkpoints", metavar="DIR", default="checkpoints", help="folder to resume from")
+    add("--workers", type=int, default=2, help="networks trained at a time")
+    add("--record", metavar="CSV", type=_record, help="file to add the measurements to")
     return parser.parse_args()
+
+
+def _writable(name):
+    """A path for a file, of which it is known before the training that it can be written."""
+    try:
+        path = as_path("recipes", path=name)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return path  # a pipe or a device
+        file = Path(os.path.realpath(path))
+        if file.exists():
+            os.close(os.open(file, os.O_WRONLY))
+        with tempfile.TemporaryFile(dir=file.parent) as trial:
+            trial.write(bytes(OUT_BYTES))
+    except (OSError, ValueError) as error:
+        message = f"{name} cannot be written: {getattr(error, 'strerror', error)}"
+        raise argparse.ArgumentTypeError(message) from error
+    return path
+
+
+def _record(path):
+    """A path for a record of runs, new or begun already."""
+    path = _writable(path)
+    try:
+        if path.exists():
+            _read_record(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from error
+    return path
 
 
 def _side_by_side(seconds, workers):

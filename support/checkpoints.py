@@ -9,13 +9,14 @@ import json
 import warnings
 import zlib
 from contextlib import contextmanager
-from functools import partial
 from itertools import product
 
 import numpy as np
 
 from support.checks import as_path, check_integer, check_number
-from support.npz import difference, load_npz, save_npz
+from support.examples import PARTS
+from support.identity import as_json, checksums, describe_function, describe_value, difference
+from support.npz import load_npz, save_npz
 from support.process import say
 
 # How far a run has come: what a checkpoint holds beside arrays.
@@ -30,7 +31,6 @@ HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 SETTINGS = ("lr_decay", "batch_size", "num_train_samples", "num_val_samples")
 # The parts of a checkpoint that must be those of the run, and what it is of where they are not.
 IDENTITY = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
-PIECE = 1000  # examples of which a checksum is made at a time: they may be a file
 SCORED_EXAMPLES = 4  # whose scores tell models apart that have the same parameters
 SLACK_BYTES = 2**26  # beside the arrays whose sizes are known: histories, JSON, headers
 
@@ -147,7 +147,8 @@ def load_checkpoint(solver):
 def identity(solver):
     """What a checkpoint and the run that resumes from it must have in common, as JSON holds it."""
     if solver.data_checksums is None:  # the data do not change while it trains
-        solver.data_checksums = _data_checksums(solver)
+        parts = {name: getattr(solver, name) for name in PARTS}
+        solver.data_checksums = checksums(parts)
     params = {n: [p.shape, str(p.dtype)] for n, p in solver.model.params.items()}
     parts = {
         "model": {**params, **getattr(solver.model, "settings", {})},
@@ -160,40 +161,7 @@ def identity(solver):
             "transform": describe_function(solver.transform),
         },
     }
-    return json.loads(json.dumps(parts, default=describe_value))
-
-
-def _data_checksums(solver):
-    """Shape, dtype and CRC-32 of the data, as a whole."""
-    found = {}
-    for name in ("X_train", "y_train", "X_val", "y_val"):
-        array, crc = getattr(solver, name), 0
-        for i in range(0, len(array), PIECE):
-            piece = np.ascontiguousarray(array[i : i + PIECE])
-            crc = zlib.crc32(piece.tobytes(), crc)
-        found[name] = [array.shape, str(array[:1].dtype), crc]
-    return found
-
-
-def describe_function(function):
-    """What can be known of a function, for JSON: its name, and the arguments of a partial."""
-    if isinstance(function, partial):
-        arguments = {**dict(enumerate(function.args)), **function.keywords}
-        described = {str(key): describe_value(value) for key, value in arguments.items()}
-        return [describe_function(function.func), described]
-    return function and getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def describe_value(value):
-    """What can be known of a value, for JSON."""
-    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        crc = zlib.crc32(np.ascontiguousarray(value).tobytes())
-        return [value.shape, str(value.dtype), crc]
-    return describe_function(value)
+    return as_json(parts)
 
 
 def checksum(info, arrays):

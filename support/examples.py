@@ -6,6 +6,7 @@ import numpy as np
 
 from support.checks import check_integer, check_kind, describe, is_plain
 
+PARTS = ("X_train", "y_train", "X_val", "y_val")
 LOOKED_AT = 100  # examples
 LARGE = 4.0  # a mean absolute value that standardized inputs and pixels from 0 to 1 stay below
 

@@ -77,16 +77,3 @@ def load_npz(path, what, max_bytes):
         except Exception as error:  # whatever bytes of no meaning lead zipfile, NumPy and JSON to
             raise ValueError(f"{path} is damaged or not {what}: {error!r}") from error
     return info, arrays
-
-
-def difference(there, here):
-    """Which entry of two dicts differs first, for a message; None where all agree.
-
-    >>> difference({"b1": 2}, {"W1": 3, "b1": 2})
-    'W1 is absent there and 3 here'
-    """
-    for key in [*there, *here]:
-        a, b = there.get(key, "absent"), here.get(key, "absent")
-        if a != b:
-            return f"{key} is {a} there and {b} here"
-    return None

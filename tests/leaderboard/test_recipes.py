@@ -18,6 +18,7 @@ from leaderboard import recipes
 from leaderboard.augment import adversarial
 from leaderboard.ensemble import Ensemble
 from leaderboard.recipes import RECIPES, Training, run, summary
+from support import workers
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = Training("tiny", partial(FullyConnectedNet, 784, [20]), num_epochs=3, batch_size=20)
@@ -136,9 +137,31 @@ def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run("tiny", data, checkpoints=tmp_path, verbose=False)
     assert interrupted.calls == 30
-    monkeypatch.setitem(RECIPES, "tiny", [TINY])
     resumed, _ = run("tiny", data, checkpoints=tmp_path, verbose=False)
     assert same(resumed.networks[0], whole.networks[0])
+
+
+def test_fresh_trains_anew(tiny, data, tmp_path):
+    other = {**data, "X_train": data["X_train"] ^ 1}
+    run("tiny", data, checkpoints=tmp_path, verbose=False)
+    run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
+    written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
+    fresh, _ = run("tiny", other, checkpoints=tmp_path, fresh=True, verbose=False)
+    anew, _ = run("tiny", other, checkpoints=tmp_path / "new", verbose=False)
+    assert same(fresh.networks[0], anew.networks[0])
+    assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
+
+
+def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "LOCK_TIMEOUT", 0.1)
+    with (
+        workers.locked("another", tmp_path / "tiny-3.npz"),
+        pytest.raises(ValueError, match=f"run: another process .* tiny-3.npz in .* {tmp_path}$"),
+    ):
+        run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True, verbose=False)
+    with workers.locked("another", tmp_path / "tiny-3.npz"):
+        run("tiny", data, seed=2, checkpoints=tmp_path, verbose=False)
+    run("tiny", data, seed=3, checkpoints=tmp_path, verbose=False)
 
 
 def test_command_measures_and_writes_what_it_trained(
@@ -185,16 +208,36 @@ recipes.main()
 """
 
 
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
+def test_killed_command_leaves_nobody_behind_and_resumes_at_once(folder, tmp_path):
+    command = [sys.executable, "-c", SLOW.replace("transform=slow)]", "transform=slow)] * 2")]
+    command += ["quick", "--data", str(folder), "--checkpoints", str(tmp_path)]
+    command += ["--out", str(tmp_path / "out.csv")]
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    child = subprocess.Popen(command, **options)
+    wait_for(tmp_path / "quick-0.npz")
+    child.kill()
+    again = subprocess.Popen(command, **options)
+    child.communicate(timeout=20)  # returns when the last process that can print has ended
+    out, errors = again.communicate(timeout=60)
+    assert again.returncode == 0, errors
+    assert "quick: validation error" in out
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
     command = [sys.executable, "-c", SLOW, "quick", "--data", str(folder)]
     command += ["--checkpoints", str(tmp_path), "--out", str(tmp_path / "out.csv")]
     options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     child = subprocess.Popen(command, **options)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "quick-0.npz").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(tmp_path / "quick-0.npz")
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
@@ -214,6 +257,121 @@ def test_readme_says_what_was_measured():
         expected = [str(row["seeds"]), *percentages, f"{row['minutes']:.1f}"]
         assert said.pop(row["recipe"]) == expected
     assert not said
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "tiny", *map(str, arguments)])
+    recipes.main()
+
+
+def test_header_and_home_folder(tiny, folder, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    paths = ["--data", "~/data", "--out", "~/o.csv", "--checkpoints", "~/c", "--record", "~/r.csv"]
+    (tmp_path / "data").symlink_to(folder)
+    for header in ("ImageId,Label", "Id,Category"):
+        command(monkeypatch, "--header", header, *paths)
+        assert (tmp_path / "o.csv").read_text().splitlines()[0] == header
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "data", "o.csv", "r.csv"]
+    assert len(pd.read_csv(tmp_path / "r.csv")) == 2
+    command(monkeypatch, *paths)
+    assert (tmp_path / "o.csv").read_text().startswith("Id,Category\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "message"),
+    [
+        ("--out", "missing/out.csv", "missing/out.csv cannot be written: No such file"),
+        ("--out", ".", "cannot be written: Is a directory"),
+        ("--out", "file/out.csv", "cannot be written: Not a directory"),
+        ("--out", "a\0b", "must be a path"),
+        ("--record", "missing/record.csv", "cannot be written: No such file"),
+        ("--record", "file", "file is no record of runs, recipe, seed, validation error, test"),
+        ("--record", "empty", "empty is no record of runs"),
+        ("--header", "id,label", "invalid choice: 'id,label'"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_the_training(
+    option, path, message, tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("a,b\n1,2\n")
+    (tmp_path / "empty").touch()
+    with pytest.raises(SystemExit):
+        command(monkeypatch, option, path)
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file"]
+    assert (tmp_path / "file").read_text() == "a,b\n1,2\n"
+
+
+def test_full_disk_is_found_before_the_training(tiny, tmp_path, monkeypatch, capsys):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "out.csv").write_text("old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # no file may become longer
+    try:
+        with pytest.raises(SystemExit):
+            command(monkeypatch, "--out", tmp_path / "out.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "out.csv cannot be written: File too large" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == "old"
+
+
+HEADER = ",".join(recipes.MEASURED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "a,b\n1,2\n",
+        f"{HEADER}\nquick,0,x,y,z\n",
+        f"{HEADER}\nquick,0,1,1\n",
+        f"{HEADER}\nquick,0,1,1,1\nquick,0,1,1,1,1,1\n",
+        f'{HEADER}\n"quick,0,1,1,1\n',
+        "\0\1\xff\xfe" * 50,
+    ],
+)
+def test_summary_names_a_file_that_is_no_record(content, tmp_path):
+    (tmp_path / "runs.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"runs\.csv is no record of runs, recipe, seed, "):
+        summary(tmp_path / "runs.csv")
+
+
+def test_summary_of_no_runs_and_of_no_path(tmp_path):
+    (tmp_path / "runs.csv").write_text(f"{HEADER}\n")
+    assert list(summary(tmp_path / "runs.csv").columns) == list(summary().columns)
+    with pytest.raises(TypeError, match="summary: path must be a path, got int"):
+        summary(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"name": []},
+            ValueError,
+            r"run: name must be that of a recipe; recipes are quick, .*, got \[\]",
+        ),
+        ({"data": {}}, ValueError, "run: data lacks X_train"),
+        ({"data": None}, TypeError, "run: data must be a dict"),
+        ({"data": "train"}, ValueError, "run: data must hold X_val and y_val"),
+        ({"seed": "a"}, TypeError, "run: seed must be an integer, got 'a'"),
+        ({"workers": "a"}, TypeError, "run: workers must be an integer, got 'a'"),
+        ({"workers": 0}, ValueError, "run: workers must be at least 1, got 0"),
+        ({"checkpoints": 3}, TypeError, "run: checkpoints must be a path, got int"),
+        ({"checkpoints": __file__}, ValueError, "run: checkpoints must be a folder: .*exists"),
+    ],
+)
+def test_bad_arguments_name_themselves(arguments, error, message, tiny, data, tmp_path):
+    options = {"name": "tiny", "data": data, "checkpoints": tmp_path, **arguments}
+    if options["data"] == "train":
+        options["data"] = {key: data[key] for key in ("X_train", "y_train")}
+    with pytest.raises(error, match=message):
+        run(**options)
 
 
 def test_bad_arguments(tiny, data, tmp_path):
@@ -240,3 +398,28 @@ def test_ensemble_takes_the_mean_of_the_scores(rng):
         ensemble.predict(X)
     with pytest.raises(ValueError, match="at least one"):
         Ensemble([])
+
+
+NET = FullyConnectedNet(6, [4], 3, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ([NET], TypeError, "networks must be a sequence of networks, got FullyConnectedNet"),
+        ([[NET, 3]], TypeError, r"networks\[1\] must have a loss, got int"),
+        ([[NET], len], TypeError, "preprocess must be a sequence of functions, got builtin"),
+        ([[NET], [3]], TypeError, r"preprocess\[0\] must be a function or None, got int"),
+        ([[NET], []], ValueError, "a preprocess or None for each, got 1 and 0"),
+    ],
+)
+def test_bad_ensemble(arguments, error, message):
+    with pytest.raises(error, match=f"Ensemble: .*{message}"):
+        Ensemble(*arguments)
+
+
+@pytest.mark.parametrize("num_classes", [1, 5])  # of which the first would broadcast
+def test_networks_that_disagree_on_the_classes(num_classes, rng):
+    ensemble = Ensemble([NET, FullyConnectedNet(6, [4], num_classes, seed=0)])
+    with pytest.raises(ValueError, match=r"one shape, \(N, C\), got \(2, .\) and \(2, "):
+        ensemble.predict(rng.standard_normal((2, 6)))
