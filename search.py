@@ -29,7 +29,7 @@ from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 from support.checks import check_integer, check_kind
-from support.examples import PARTS, check_examples
+from support.examples import check_examples
 from support.storage import (
     FINISHED,
     absolute_url,
@@ -85,7 +85,7 @@ def make_solver(data, settings, **options):
     data and options are as `Solver` takes them; settings has any of the keys of `DEFAULTS`. An
     unknown key, or a value that the network or `Solver` refuses, is a ValueError or TypeError.
     """
-    X, y, *_ = check_examples("make_solver", data)
+    X, y, *_ = check_examples("make_solver", data).values()
     settings = {**DEFAULTS, **plain("make_solver", DEFAULTS, settings=settings)}
     net = FullyConnectedNet(
         math.prod(X.shape[1:]),
@@ -127,7 +127,7 @@ def open_study(data, name="two-layer", suggest=None, *, storage=STORAGE):
     suggest where it is given, is a ValueError.
     """
     check_kind("open_study", str, "a string", name=name)
-    data = dict(zip(PARTS, check_examples("open_study", data), strict=True))
+    data = check_examples("open_study", data)
     if suggest is not None and not callable(suggest):
         suggest = _check_runs("open_study", suggest)
     return open_stored("open_study", storage, name, identity_of(data, suggest))
@@ -193,7 +193,7 @@ def search(
     check_kind("search", str, "a string", name=name)
     check_integer("search", workers=workers)
     check_integer("search", 0, seed=seed)
-    data = dict(zip(PARTS, check_examples("search", data), strict=True))
+    data = check_examples("search", data)
     if len(data["y_val"]) == 0:
         raise ValueError("search: data must hold X_val and y_val, which trials are compared on")
     runs = []

@@ -136,7 +136,7 @@ class Solver:
     ):
         check_model("Solver", model)
         self.model = model
-        self.X_train, self.y_train, self.X_val, self.y_val = check_examples("Solver", data)
+        self.X_train, self.y_train, self.X_val, self.y_val = check_examples("Solver", data).values()
         self.update_rule = update_rule
         self.optim_config = complete_options("Solver", update_rule, optim_config)
         self.lr_decay = lr_decay

@@ -42,7 +42,6 @@ from support.workers import locked, parallel, start_manager
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
 OUT_BYTES = 2**20  # more than any file that the command writes at its end
-PARTS = ("X_train", "y_train", "X_val", "y_val")
 
 
 class Training(NamedTuple):
@@ -148,7 +147,7 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
     check_choice("run", RECIPES, "that of a recipe; recipes are", name=name)
     check_integer("run", 0, seed=seed)
     check_integer("run", workers=workers)
-    data = dict(zip(PARTS, check_examples("run", data), strict=True))
+    data = check_examples("run", data)
     if len(data["y_val"]) == 0:
         raise ValueError("run: data must hold X_val and y_val, which choose the best epoch")
     trainings = RECIPES[name]

@@ -35,7 +35,7 @@ def check_model(function, model):
 
 
 def check_examples(function, data):
-    """X_train, y_train, X_val and y_val of a dict, checked; the last two are empty where absent.
+    """The parts of a dict that training needs, checked; X_val and y_val are empty where absent.
 
     X may be any array that is indexed by an array, a memory map too: only its shape is looked at,
     and whether the first floats are of a size that a network can work with.
@@ -45,9 +45,10 @@ def check_examples(function, data):
     if len(y) == 0:
         raise ValueError(f"{function}: X_train holds no examples")
     _warn_of_large_floats(function, X)
-    if data.get("X_val") is None and data.get("y_val") is None:
-        return X, y, X[:0], y[:0]
-    return X, y, *_check_part(function, data, "val")
+    validation = X[:0], y[:0]
+    if data.get("X_val") is not None or data.get("y_val") is not None:
+        validation = _check_part(function, data, "val")
+    return dict(zip(PARTS, (X, y, *validation), strict=True))
 
 
 def _check_part(function, data, part):

@@ -472,6 +472,21 @@ def test_workers_of_a_killed_search_stop(storage):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
+def test_ctrl_c_before_a_training_prevents_it(toy_data, storage, foreground, monkeypatch, capsys):
+    def suggest(trial):
+        if trial.number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        return small(trial)
+
+    study = run(toy_data, suggest, 3, storage=storage)
+    assert "Stopped by Ctrl-C: 1 of 3 trials are kept." in capsys.readouterr().out
+    assert [trial.state for trial in study.trials] == [COMPLETE, FAIL]
+    assert "epochs" not in study.trials[1].user_attrs
+    assert study.trials[1].intermediate_values == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_ctrl_c_keeps_what_is_done(storage):
     child = start_child(storage)
     wait_for_trials(storage, 2)

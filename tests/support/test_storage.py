@@ -1,6 +1,9 @@
 """Studies in a database: URLs, tables that were half made, locks."""
 
+import os
+import signal
 import sqlite3
+import time
 from contextlib import closing
 
 import optuna
@@ -63,6 +66,21 @@ def test_killed_while_the_tables_were_made(tmp_path):
         studies = [open_stored("test", f"sqlite:///{path}", "a", {}) for _ in range(2)]
         studies[0].add_trial(optuna.create_trial(value=1.0))
         assert len(studies[1].trials) == 1, made[number - 1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
+def test_ctrl_c_waits_until_the_database_is_left(tmp_path, foreground, monkeypatch):
+    is_left = []
+
+    def pressed(study):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        is_left.append(True)
+
+    monkeypatch.setattr(support.storage, "fail_stale_trials", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        open_stored("test", f"sqlite:///{tmp_path}/search.db", "a", {})
+    assert is_left
 
 
 def test_a_process_that_looks_for_a_trial_keeps_the_others_out(tmp_path):
