@@ -1,6 +1,5 @@
 """Convolutional networks: blocks of convolution and pooling, then fully-connected layers."""
 
-from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
 from fc_net import ACTIVATIONS, Layer, Network
-from support.checks import as_sizes, check_integer, check_kind, check_number
+from support.checks import as_sizes, check_integer, check_number, describe, is_sequence
 
 # Halves height and width, rounding down.
 POOL_PARAM = {"pool_height": 2, "pool_width": 2, "stride": 2}
@@ -85,7 +84,8 @@ class ConvNet(Network):
     ):
         check_number("ConvNet", below=1.0, dropout=dropout)
         check_integer("ConvNet", filter_size=filter_size, num_classes=num_classes)
-        check_kind("ConvNet", Iterable, "a sequence", num_filters=num_filters)
+        if not is_sequence(num_filters):
+            raise TypeError(f"ConvNet: num_filters must be a sequence, got {describe(num_filters)}")
         blocks = [as_sizes("ConvNet", num_filters=filters) for filters in num_filters]
         input_dim = as_sizes("ConvNet", input_dim=input_dim)
         hidden_dim = as_sizes("ConvNet", hidden_dim=hidden_dim)

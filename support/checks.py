@@ -39,6 +39,11 @@ def is_plain(value):
     return type(value) in (np.ndarray, np.memmap)
 
 
+def is_sequence(value):
+    """Whether a value is a sequence of values, whose order means something."""
+    return isinstance(value, (list, tuple, range)) or (is_plain(value) and value.ndim == 1)
+
+
 def as_floats(function, **arrays):
     """The arrays, those of integers as float64; a single one, or a list of them.
 
@@ -115,7 +120,7 @@ def as_sizes(function, **sizes):
     [(name, values)] = sizes.items()
     if isinstance(values, Integral):
         values = [values]
-    elif not isinstance(values, (list, tuple, range)) and np.ndim(values) != 1:
+    elif not is_sequence(values):
         raise TypeError(
             f"{function}: {name} must be an integer or a sequence of integers, "
             f"got {short(repr, values)}"

@@ -62,7 +62,7 @@ def _check_part(function, data, part):
 def check_labels(function, X, y, names=("X", "y")):
     """Examples, and one label from 0 on for each of them."""
     is_array = isinstance(getattr(X, "shape", None), tuple) and X.shape
-    if not is_array or isinstance(X, np.ma.MaskedArray | np.matrix):
+    if not is_array or isinstance(X, np.ma.MaskedArray | np.matrix | memoryview):
         raise TypeError(f"{function}: {names[0]} must be an array, got {describe(X)}")
     y = y if is_plain(y) else np.asarray(y)
     if y.ndim != 1 or len(X) != len(y):
