@@ -125,7 +125,7 @@ CALLS = {
 }  # fmt: skip
 # What a message may name in place of the argument: a part of it, or what it has led to.
 ALSO = {
-    "x": ["x has", "numerical gradient"], "w": ["epsilon"], 
+    "x": ["x has", "numerical gradient"], "w": ["epsilon"],
     "X": ["x must", "x has", "x of shape", "scores"],
     "y": ["labels"], "net": ["model", "params"], "model": ["params"], "df": ["numerical gradient"],
     "transform": ["X must", "x must", "x has", "y_train"], "X_train": ["X_val", "x has", "X must"],
