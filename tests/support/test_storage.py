@@ -58,7 +58,7 @@ def test_killed_while_the_tables_were_made(tmp_path):
     with closing(sqlite3.connect(tmp_path / "whole.db")) as database:
         made = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     assert len(made) > 10
-    for number in range(len(made)):
+    for number in range(9):  # the tables that have an index, and what comes before
         path = tmp_path / f"{number}.db"
         with closing(sqlite3.connect(path)) as database:
             for (statement,) in made[:number]:
