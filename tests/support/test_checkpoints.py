@@ -302,17 +302,22 @@ def test_damaged_checkpoint_is_refused_or_harmless(toy_data, checkpoint):
     assert refused > 300
 
 
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """Data, and the checkpoint of a training on them: where it is and what is in it."""
+    X = np.random.default_rng(1).random((40, 2))
+    toy = {"X_train": X, "y_train": (X[:, 0] > 0.5).astype(int)}
+    path = tmp_path_factory.mktemp("fuzz") / "run.npz"
+    make_solver(toy, checkpoint=path, num_epochs=1).train()
+    return toy, path, path.read_bytes()
+
+
 @pytest.mark.slow
 @settings(max_examples=5000)
 @given(data=st.data())
-def test_fuzzed_checkpoints(tmp_path_factory, data):
-    rng = np.random.default_rng(1)
-    X = rng.random((40, 2))
-    toy = {"X_train": X, "y_train": (X[:, 0] > 0.5).astype(int)}
-    path = tmp_path_factory.getbasetemp() / "fuzz.npz"
-    path.unlink(missing_ok=True)
-    make_solver(toy, checkpoint=path, num_epochs=1).train()
-    content = bytearray(path.read_bytes())
+def test_fuzzed_checkpoints(small_run, data):
+    toy, path, written = small_run
+    content = bytearray(written)
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(content)))
         stop = data.draw(st.integers(start, min(start + 40, len(content))))
