@@ -1,11 +1,13 @@
 """Search: what a study keeps, and that several processes, Ctrl-C and kill -9 lose nothing."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -466,6 +468,34 @@ def test_killed_search_goes_on(storage):
         assert after[number] == trial
     study = optuna.load_study(study_name="two-layer", storage=storage)
     assert len(study.trials) <= 9  # at most the one in flight was lost
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
+def test_search_killed_at_random_moments(tmp_path, capsys):
+    rng, kills, studies = random.Random(0), 0, 0
+    while kills < 40:
+        storage = f"sqlite:///{tmp_path}/search-{studies}.db"
+        before = {}
+        while True:
+            child = start_child(storage, workers=2)
+            try:
+                out, errors = child.communicate(timeout=rng.uniform(0.5, 5))
+                break
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate(timeout=20)  # returns when its workers have ended too
+                kills += 1
+            with suppress(KeyError):  # no study yet
+                now = finished(storage)
+                assert before.items() <= now.items()  # what was once kept stays kept
+                before = now
+        assert child.returncode == 0, errors
+        assert len(finished(storage)) == 8
+        assert int(out) >= 8  # those that were lost are in the table too
+        studies += 1
+    with capsys.disabled():
+        print(f"\n{kills} kills of {studies} searches")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")

@@ -1,6 +1,7 @@
 """Recipes: each can be trained, and a run ends in the predictions of what it trained."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -229,6 +230,36 @@ def test_killed_command_leaves_nobody_behind_and_resumes_at_once(folder, tmp_pat
     out, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors
     assert "quick: validation error" in out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
+def test_command_killed_at_random_moments(folder, tmp_path, capsys):
+    rng, kills, runs, expected = random.Random(0), 0, 0, None
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    while kills < 20:
+        place = tmp_path / str(runs)
+        command = [sys.executable, "-c", SLOW.replace("transform=slow)]", "transform=slow)] * 2")]
+        command += ["quick", "--data", str(folder), "--checkpoints", str(place)]
+        command += ["--out", str(tmp_path / f"{runs}.csv")]
+        while True:
+            child = subprocess.Popen(command, **options)
+            try:
+                # The first run is left alone: it says what the others must come to.
+                _, errors = child.communicate(timeout=rng.uniform(2, 9) if runs else 120)
+                break
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate(timeout=20)
+                kills += 1
+        assert child.returncode == 0, errors
+        written = (tmp_path / f"{runs}.csv").read_bytes()
+        expected = expected or written
+        assert written == expected
+        assert not list(place.glob("*.tmp"))
+        runs += 1
+    with capsys.disabled():
+        print(f"\n{kills} kills of {runs - 1} runs")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
