@@ -246,7 +246,7 @@ def test_command_killed_at_random_moments(folder, tmp_path, capsys):
             child = subprocess.Popen(command, **options)
             try:
                 # The first run is left alone: it says what the others must come to.
-                _, errors = child.communicate(timeout=rng.uniform(2, 9) if runs else 120)
+                _, errors = child.communicate(timeout=rng.uniform(0.5, 3) if runs else 120)
                 break
             except subprocess.TimeoutExpired:
                 child.kill()
