@@ -23,7 +23,8 @@ from functools import reduce
 
 import numpy as np
 
-from support.checks import as_dout, as_floats, check_integer, check_kind
+import winograd
+from support.checks import as_dout, as_floats, as_integers
 
 
 def convolve_1d(signal, mask):
@@ -141,21 +142,26 @@ def conv_forward(x, w, b, conv_param):
         R_i (F, OW * N) = W (F, HH * C * WW) P_i (HH * C * WW, OW * N) + b
 
     S is only WW / s times as large as the images, because the matrices P_i share their rows; im2col
-    of the whole image takes HH / s times as much again.
+    of the whole image takes HH / s times as much again. Where `winograd` is faster, it does this
+    and the gradients with fewer multiplications.
     """
     x, w, b, stride, pad, (out_h, out_w) = _check_conv("conv_forward", x, w, b, conv_param)
     filters, channels, mask_h, mask_w = w.shape
+    out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
+    if winograd.is_faster(w, stride, len(x)):
+        image = _as_rows(x, pad, right=-out_w % winograd.TILE)
+        transformed = winograd.forward(image, w, b, out)
+        return _as_images(out), (transformed, x.shape, w, stride, pad)
     image = _as_rows(x, pad)
     spread = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
     for q in range(mask_w):
         spread[:, :, q] = image[:, :, _every(stride, q, out_w)]
     masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
-    out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
     for i in range(out_h):
         response = out[i].reshape(filters, -1)  # a view
         np.matmul(masks, _patches(spread, i, mask_h, stride), out=response)
         response += b[:, None]
-    return _as_images(out), (spread, image.shape, w, stride, pad)
+    return _as_images(out), (spread, x.shape, w, stride, pad)
 
 
 def conv_backward(dout, cache, *, need_dx=True):
@@ -171,30 +177,48 @@ def conv_backward(dout, cache, *, need_dx=True):
 
     Each number of dL/dS is added to the gradient of the pixel that it was copied from.
     """
-    spread, image_shape, w, stride, pad = cache
-    filters, channels, mask_h, mask_w = w.shape
-    out_h = 1 + (len(spread) - mask_h) // stride
-    out_w, n = spread.shape[3:]
-    dout = as_dout("conv_backward", dout, (n, filters, out_h, out_w))
-    dout = _as_rows(dout)
+    spread, x_shape, w, stride, pad = cache
+    n, _, height, width = x_shape
+    padded = height + 2 * pad, width + 2 * pad
+    out_h, out_w = _out_size("conv_backward", padded, w.shape[2:], stride, "the mask")
+    dout = as_dout("conv_backward", dout, (n, len(w), out_h, out_w))
     dtype = np.result_type(spread, w, dout)
+    if winograd.is_faster(w, stride, n):
+        dout = _as_rows(dout, right=-out_w % winograd.TILE)
+        dimage, dw = winograd.backward(dout, spread, w, need_dx)
+    else:
+        dout = _as_rows(dout)
+        dw = _dmasks(dout, spread, w, stride)
+        dimage = _dimage(dout, w, stride, pad, padded) if need_dx else None
+    # A product with ones is faster than a sum over two axes.
+    db = (dout.reshape(out_h, len(w), -1) @ np.ones(dout[0, 0].size, dtype)).sum(axis=0)
+    if need_dx:
+        return _as_images(dimage[pad : pad + height, :, pad : pad + width]), dw, db
+    return None, dw, db
 
-    dw = np.zeros((mask_h * channels * mask_w, filters), dtype)
-    for i in range(out_h):
-        dw += _patches(spread, i, mask_h, stride) @ dout[i].reshape(filters, -1).T
-    dw = dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
-    db = dout.sum(axis=(0, 2, 3))
-    if not need_dx:
-        return None, dw, db
 
-    dimage = np.zeros(image_shape, dtype)
+def _dmasks(dout, spread, w, stride):
+    """dL/dW of `conv_backward`, with the shape of w."""
+    filters, channels, mask_h, mask_w = w.shape
+    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, spread))
+    for i, drow in enumerate(dout):
+        dw += _patches(spread, i, mask_h, stride) @ drow.reshape(filters, -1).T
+    return dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
+
+
+def _dimage(dout, w, stride, pad, padded):
+    """The gradient of the padded images, from dL/dS of `conv_backward`; 0 where the padding is."""
+    filters, channels, _, mask_w = w.shape
+    out_h, _, out_w, n = dout.shape
+    height, width = padded
+    dimage = np.zeros((height, channels, width, n), np.result_type(dout, w))
     # Rows first, first + stride, ... of the masks can lie on the image rows h with h % stride the
     # same. Their transposes stand side by side in flipped[first], the last of them first.
     flipped = [
         w[:, :, first::stride][:, :, ::-1].transpose(1, 3, 2, 0).reshape(channels * mask_w, -1)
         for first in range(stride)
     ]
-    for h in range(pad, len(dimage) - pad):
+    for h in range(pad, height - pad):
         last, first = divmod(h, stride)
         masks = flipped[first]
         lowest = last + 1 - masks.shape[1] // filters
@@ -205,8 +229,7 @@ def conv_backward(dout, cache, *, need_dx=True):
             dspread = dspread.reshape(channels, mask_w, out_w, n)
             for q in range(mask_w):
                 dimage[h, :, _every(stride, q, out_w)] += dspread[:, q]
-    height, width = image_shape[0], image_shape[2]
-    return _as_images(dimage[pad : height - pad, :, pad : width - pad]), dw, db
+    return dimage
 
 
 def max_pool_forward(x, pool_param):
@@ -265,14 +288,14 @@ def _as_images(rows):
     return rows.transpose(3, 1, 0, 2)
 
 
-def _as_rows(x, pad=0):
-    """(N, C, H, W) as (H + 2 pad, C, W + 2 pad, N), contiguous; a view where that is possible."""
+def _as_rows(x, pad=0, right=0):
+    """(N, C, H, W) as (H + 2 pad, C, W + 2 pad + right, N), contiguous; a view where possible."""
     n, channels, height, width = x.shape
     rows = x.transpose(2, 1, 3, 0)
-    if pad == 0 and rows.flags.c_contiguous:
+    if pad == right == 0 and rows.flags.c_contiguous:
         return rows
-    new = np.zeros if pad else np.empty
-    padded = new((height + 2 * pad, channels, width + 2 * pad, n), x.dtype)
+    new = np.zeros if pad or right else np.empty
+    padded = new((height + 2 * pad, channels, width + 2 * pad + right, n), x.dtype)
     padded[pad : pad + height, :, pad : pad + width] = rows
     return padded
 
@@ -318,7 +341,7 @@ def _check_conv(function, x, w, b, conv_param):
             f"{function}: b must have shape {w.shape[:1]}, one bias a mask of w, got {b.shape}"
         )
     defaults = {"stride": 1, "pad": 0}
-    stride, pad = _check_param(function, "conv_param", conv_param, defaults, {"pad": 0})
+    stride, pad = as_integers(function, "conv_param", conv_param, defaults, {"pad": 0})
     image = x.shape[2] + 2 * pad, x.shape[3] + 2 * pad
     return x, w, b, stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
 
@@ -329,26 +352,9 @@ def _check_pool(function, x, pool_param):
     if x.ndim != 4:
         raise ValueError(f"{function}: expected x of shape (N, C, H, W), got {x.shape}")
     keys = dict.fromkeys(("pool_height", "pool_width", "stride"))
-    height, width, stride = _check_param(function, "pool_param", pool_param, keys, {})
+    height, width, stride = as_integers(function, "pool_param", pool_param, keys)
     size = _out_size(function, x.shape[2:], (height, width), stride, "the window")
     return x, height, width, stride, size
-
-
-def _check_param(function, name, param, defaults, smallest):
-    """The values of a dict of integers, in the order of `defaults`; None is no default."""
-    check_kind(function, dict, "a dict", **{name: param})
-    unknown = [key for key in param if key not in defaults]
-    missing = [key for key, value in defaults.items() if value is None and key not in param]
-    if unknown or missing:
-        raise ValueError(
-            f"{function}: {name} must have the keys {list(defaults)}, got {list(param)}"
-        )
-    values = []
-    for key, default in defaults.items():
-        value = param.get(key, default)
-        check_integer(function, smallest.get(key, 1), **{f"{name}['{key}']": value})
-        values.append(int(value))
-    return values
 
 
 def _out_size(function, image, window, stride, what):

@@ -39,6 +39,26 @@ def is_plain(value):
     return type(value) in (np.ndarray, np.memmap)
 
 
+def as_integers(function, name, param, defaults, smallest=None):
+    """The values of a dict of integers, in the order of `defaults`; None there is no default.
+
+    `smallest` has the smallest value of a key where that is not 1.
+    """
+    check_kind(function, dict, "a dict", **{name: param})
+    unknown = [key for key in param if key not in defaults]
+    missing = [key for key, value in defaults.items() if value is None and key not in param]
+    if unknown or missing:
+        raise ValueError(
+            f"{function}: {name} must have the keys {list(defaults)}, got {list(param)}"
+        )
+    values = []
+    for key, default in defaults.items():
+        value = param.get(key, default)
+        check_integer(function, (smallest or {}).get(key, 1), **{f"{name}['{key}']": value})
+        values.append(int(value))
+    return values
+
+
 def is_sequence(value):
     """Whether a value is a sequence of values, whose order means something."""
     return isinstance(value, (list, tuple, range)) or (is_plain(value) and value.ndim == 1)

@@ -1,0 +1,135 @@
+"""Fewer multiplications, same answers: against the naive pair, numerical gradients, float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import winograd
+from conv import conv_backward, conv_backward_naive, conv_forward, conv_forward_naive
+from gradient_check import check_layer
+
+PAIRS = {"naive": (conv_forward_naive, conv_backward_naive), "fast": (conv_forward, conv_backward)}
+
+
+@st.composite
+def cases(draw):
+    """x, w, b and padding that `winograd` is used for; of one tile, or several."""
+    n, channels, filters = (
+        draw(st.integers(32, 34)),
+        draw(st.integers(3, 4)),
+        draw(st.integers(1, 2)),
+    )
+    mask = draw(st.integers(1, 3)), draw(st.sampled_from([3, 5]))
+    pad = draw(st.integers(0, 2))
+    height, width = draw(st.integers(mask[0], 4)), draw(st.integers(mask[1], 10))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.standard_normal((n, channels, height, width))
+    w, b = rng.standard_normal((filters, channels, *mask)), rng.standard_normal(filters)
+    return x, w, b, pad
+
+
+def results(kind, x, w, b, pad, dout=None):
+    """out, dx, dw, db."""
+    forward, backward = PAIRS[kind]
+    out, cache = forward(x, w, b, {"pad": pad})
+    if dout is None:
+        dout = np.random.default_rng(0).standard_normal(out.shape).astype(out.dtype)
+    return out, *backward(dout, cache)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Counts how often the module is used."""
+    calls = {"forward": 0, "backward": 0}
+    for name in calls:
+        function = getattr(winograd, name)
+
+        def counted(*arguments, name=name, function=function):
+            calls[name] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(winograd, name, counted)
+    return calls
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_one_row_by_hand(size, rng):
+    A, G, B = winograd.matrices(size, np.dtype(np.float64))
+    assert [m.shape for m in (A, G, B)] == [(size + 3, 4), (size + 3, size), (size + 3,) * 2]
+    g, d = rng.standard_normal(size), rng.standard_normal(size + 3)
+    responses = A.T @ ((G @ g) * (B @ d))
+    np.testing.assert_allclose(responses, np.correlate(d, g, "valid"), rtol=0, atol=1e-12)
+
+
+@settings(max_examples=25)
+@given(case=cases(), in_net=st.booleans())
+def test_agrees_with_naive(case, in_net):
+    x, w, b, pad = case
+    assert winograd.is_faster(w, 1, len(x))
+    expected = results("naive", x, w, b, pad)
+    if in_net:  # as one layer of a network gives it to the next
+        x = x.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2)
+    for ours, reference in zip(results("fast", x, w, b, pad), expected, strict=True):
+        assert ours.dtype == np.float64
+        np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("width", [5, 8, 9])
+def test_gradients(size, width, rng, monkeypatch, calls):
+    monkeypatch.setattr(winograd, "is_faster", lambda w, stride, n: True)  # fewer images, too
+    x, w = rng.standard_normal((2, 2, 3, width)), rng.standard_normal((2, 2, 2, size))
+
+    def forward(x, w, b):
+        return conv_forward(x, w, b, {"pad": 1})
+
+    check = check_layer(forward, conv_backward, x, w, rng.standard_normal(2))
+    assert check.passed, check
+    assert calls["forward"] > 100
+    assert calls["backward"] > 0
+
+
+@pytest.mark.parametrize(
+    ("n", "channels", "size", "stride", "used"),
+    [(32, 3, 3, 1, 1), (32, 3, 5, 1, 1), (31, 3, 3, 1, 0), (32, 2, 3, 1, 0), (32, 3, 4, 1, 0),
+     (32, 3, 3, 2, 0)],
+)  # fmt: skip
+def test_when_it_is_used(n, channels, size, stride, used, rng, calls):
+    x, w = rng.standard_normal((n, channels, 6, 6)), rng.standard_normal((1, channels, size, size))
+    out, cache = conv_forward(x, w, np.zeros(1), {"stride": stride})
+    conv_backward(out, cache)
+    assert calls == {"forward": used, "backward": used}
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("channels", [3, 32, 128])
+def test_float32_is_within_sixteen_roundings(size, channels, rng):
+    """Errors stay below 16 eps times the largest sum of the absolute values that are summed up."""
+    shapes = (32, channels, 8, 8), (4, channels, size, size), (4,), (32, 4, 8, 8)
+    x, w, b, dout = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+    ours = results("fast", x, w, b, size // 2, dout)
+    exact = results("fast", *(a.astype(float) for a in (x, w, b)), size // 2, dout.astype(float))
+    sizes = results("fast", *(abs(a).astype(float) for a in (x, w, b)), size // 2, abs(dout))
+    for result, expected, total in zip(ours, exact, sizes, strict=True):
+        assert result.dtype == np.float32
+        assert np.abs(result - expected).max() <= 16 * np.finfo(np.float32).eps * total.max()
+
+
+def test_dtypes_mix_as_in_the_plain_product(rng):
+    x, w = rng.random((32, 3, 6, 6), np.float32), rng.random((2, 3, 3, 3))
+    assert [a.dtype for a in results("fast", x, w, np.zeros(2), 1)] == [np.float64] * 4
+    out, cache = conv_forward(x, w.astype(np.float32), np.zeros(2, np.float32), {"pad": 1})
+    assert out.dtype == np.float32
+    gradients = conv_backward(out.astype(np.float64), cache)
+    assert [a.dtype for a in gradients] == [np.float64] * 3
+
+
+def test_inputs_are_left_alone(rng):
+    arrays = [rng.random(s) for s in ((32, 3, 6, 6), (2, 3, 3, 3), (2,), (32, 2, 6, 6))]
+    before = [a.copy() for a in arrays]
+    x, w, b, dout = arrays
+    for result in results("fast", x, w, b, 1, dout):
+        result[...] = 0
+    for ours, expected in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(ours, expected)
