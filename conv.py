@@ -157,10 +157,8 @@ def conv_forward(x, w, b, conv_param):
     for q in range(mask_w):
         spread[:, :, q] = image[:, :, _every(stride, q, out_w)]
     masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
-    for i in range(out_h):
-        response = out[i].reshape(filters, -1)  # a view
-        np.matmul(masks, _patches(spread, i, mask_h, stride), out=response)
-        response += b[:, None]
+    np.matmul(masks, _patches(spread, mask_h, stride), out=out.reshape(out_h, filters, -1))
+    out += b[:, None, None]
     return _as_images(out), (spread, x.shape, w, stride, pad)
 
 
@@ -200,9 +198,8 @@ def conv_backward(dout, cache, *, need_dx=True):
 def _dmasks(dout, spread, w, stride):
     """dL/dW of `conv_backward`, with the shape of w."""
     filters, channels, mask_h, mask_w = w.shape
-    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, spread))
-    for i, drow in enumerate(dout):
-        dw += _patches(spread, i, mask_h, stride) @ drow.reshape(filters, -1).T
+    drows = dout.reshape(len(dout), filters, -1).swapaxes(1, 2)
+    dw = (_patches(spread, mask_h, stride) @ drows).sum(axis=0)
     return dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
 
 
@@ -260,17 +257,14 @@ def max_pool_backward(dout, cache):
     dout = _as_rows(dout)
     dimage = np.zeros(image.shape, dout.dtype)
     overlap = stride < max(height, len(columns))
-    # Row by row, so that what one turn reads and writes stays in the processor's cache.
-    for i in range(len(out)):
-        top = stride * i
-        rows = _shares(dout[i], out[i], maxima[top : top + height])
-        for h, drow in enumerate(rows, start=top):
-            pixels = [image[h, :, column] for column in columns]
-            for column, share in zip(columns, _shares(drow, maxima[h], pixels), strict=True):
-                if overlap:
-                    dimage[h, :, column] += share
-                else:
-                    dimage[h, :, column] = share
+    rows = [_every(stride, p, len(out)) for p in range(height)]
+    for row, drow in zip(rows, _shares(dout, out, [maxima[row] for row in rows]), strict=True):
+        pixels = [image[row, :, column] for column in columns]
+        for column, share in zip(columns, _shares(drow, maxima[row], pixels), strict=True):
+            if overlap:
+                dimage[row, :, column] += share
+            else:
+                dimage[row, :, column] = share
     return _as_images(dimage)
 
 
@@ -305,10 +299,11 @@ def _every(stride, start, count):
     return slice(start, start + stride * (count - 1) + 1, stride)
 
 
-def _patches(spread, i, mask_h, stride):
-    """P_i of `conv_forward`, (HH * C * WW, OW * N): a view of the spread-out images."""
-    rows = spread[stride * i : stride * i + mask_h]
-    return rows.reshape(np.prod(rows.shape[:3]), -1)
+def _patches(spread, mask_h, stride):
+    """All P_i of `conv_forward`, (OH, HH * C * WW, OW * N): a view of the spread-out images."""
+    height, channels, mask_w, out_w, n = spread.shape
+    rows = spread.reshape(height, channels * mask_w, out_w * n)
+    return winograd.stack_rows(rows, mask_h)[::stride]
 
 
 # ------------------------------------------------------------------ checks
