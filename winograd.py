@@ -27,7 +27,6 @@ Images are rows here, (H, C, W, N) in memory, as `conv` lays them out; the other
 of `conv`, and P = T + r - 1 is the number of points.
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -64,10 +63,10 @@ def forward(image, w, b, out):
     A, G, B = matrices(mask_w, out.dtype)
     windows = sliding_window_view(image, len(B), axis=2)[:, :, ::TILE].swapaxes(3, 4)
     height, _, tiles, points, n = windows.shape
-    D = _apart((points, height, channels, tiles, n), out.dtype)
+    D = np.empty((points, height, channels, tiles, n), out.dtype)
     np.matmul(B, windows, out=D.transpose(1, 2, 3, 0, 4))
     masks = (G @ w.transpose(0, 2, 3, 1)).transpose(2, 0, 1, 3).reshape(points, 1, filters, -1)
-    products = _apart((points, filters, tiles, n), out.dtype)
+    products = np.empty((points, filters, tiles, n), out.dtype)
     for i, responses in enumerate(out):
         patches = D[:, i : i + mask_h].reshape(points, -1, tiles, n).swapaxes(1, 2)
         np.matmul(masks, patches, out=products.swapaxes(1, 2))
@@ -86,7 +85,7 @@ def backward(dout, D, w, need_dx):
     A, G, B = matrices(mask_w, dtype)
     points, height, _, tiles, n = D.shape
     out_h = len(dout)
-    dproducts = _apart((points, out_h, filters, tiles, n), dtype)
+    dproducts = np.empty((points, out_h, filters, tiles, n), dtype)
     dout = dout.reshape(out_h, filters, tiles, TILE, n)
     np.matmul(A, dout, out=dproducts.transpose(1, 2, 3, 0, 4))
     patches = stack_rows(D.reshape(points, height, channels, -1), mask_h)
@@ -99,7 +98,7 @@ def backward(dout, D, w, need_dx):
 
     masks = (G @ w[:, :, ::-1].transpose(1, 2, 3, 0)).transpose(2, 0, 1, 3)
     masks = masks.reshape(points, 1, channels, -1)
-    dD = _apart((points, channels, tiles, n), dtype)
+    dD = np.empty((points, channels, tiles, n), dtype)
     dimage = np.zeros((height, channels, tiles + 1, TILE, n), dtype)
     for h in range(height):
         lowest = h + 1 - mask_h
@@ -117,13 +116,3 @@ def stack_rows(x, count):
     """(..., H, R, K) as (..., H - count + 1, count * R, K): each row on the next ones; a view."""
     windows = np.moveaxis(sliding_window_view(x, count, axis=-3), -1, -3)
     return windows.reshape(*windows.shape[:-3], count * x.shape[-2], x.shape[-1])
-
-
-def _apart(shape, dtype):
-    """A new array whose parts array[i] lie a little further apart than they are long.
-
-    At a distance of a multiple of 4096 bytes, the numbers array[:, j] that are used in turn share
-    few lines of the cache and push each other out.
-    """
-    size = math.prod(shape[1:])
-    return np.empty((shape[0], size + 144), dtype)[:, :size].reshape(shape)

@@ -232,6 +232,18 @@ def digits():
 
 def solver_epoch():
     from conv_net import ConvNet
+
+    return solver_epoch_of(ConvNet(seed=0))
+
+
+def solver_epoch_in_parts():
+    from conv_net import ConvNet
+    from data_parallel import DataParallel
+
+    return solver_epoch_of(DataParallel(ConvNet(seed=0), num_threads()))
+
+
+def solver_epoch_of(model):
     from solver import Solver
 
     X, y = digits()
@@ -239,7 +251,7 @@ def solver_epoch():
     options = {"num_epochs": 1, "num_train_samples": 100, "verbose": False}
 
     def epoch():
-        Solver(ConvNet(seed=0), data, "sgd_momentum", optim_config, **options).train()
+        Solver(model, data, "sgd_momentum", optim_config, **options).train()
 
     return epoch
 
@@ -344,14 +356,15 @@ def main():
             title = f"Max pooling, {title}, float32, {threads} threads"
             print_table(title, ours | peers, peers, cases)
 
-    programs = {"ours": solver_epoch, "PyTorch": torch_epoch, "PyTorch, set": torch_epoch_set}
+    ours = {"Solver": solver_epoch, "DataParallel": solver_epoch_in_parts}
+    peers = {"PyTorch": torch_epoch, "PyTorch, set": torch_epoch_set}
     for threads in THREADS:
         print(f"\nConvNet, 6,000 images, batch 100, {threads} threads: ms, then ratios")
-        print_header(*programs, "PyTorch / ours", "PyTorch, set / ours")
-        times = measure(programs, threads=threads, rounds=5, seconds=0.1)
+        print_header(*ours, *peers, *(f"{peer} / {our}" for our in ours for peer in peers))
+        times = measure(ours | peers, threads=threads, rounds=5, seconds=0.1)
         print_row(
-            *(milliseconds(times, name) for name in programs),
-            *(ratio(times, peer, "ours") for peer in ("PyTorch", "PyTorch, set")),
+            *(milliseconds(times, name) for name in ours | peers),
+            *(ratio(times, peer, our) for our in ours for peer in peers),
         )
 
     print("\nPeak memory of convolution, forward + backward, in C order: MB")
