@@ -22,6 +22,7 @@ part (a), where it is.
 from functools import reduce
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 import winograd
 from support.checks import as_dout, as_floats, as_integers
@@ -198,8 +199,9 @@ def conv_backward(dout, cache, *, need_dx=True):
 def _dmasks(dout, spread, w, stride):
     """dL/dW of `conv_backward`, with the shape of w."""
     filters, channels, mask_h, mask_w = w.shape
-    drows = dout.reshape(len(dout), filters, -1).swapaxes(1, 2)
-    dw = (_patches(spread, mask_h, stride) @ drows).sum(axis=0)
+    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, spread))
+    for patches, drow in zip(_patches(spread, mask_h, stride), dout, strict=True):
+        dw += patches @ drow.reshape(filters, -1).T
     return dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
 
 
@@ -303,7 +305,8 @@ def _patches(spread, mask_h, stride):
     """All P_i of `conv_forward`, (OH, HH * C * WW, OW * N): a view of the spread-out images."""
     height, channels, mask_w, out_w, n = spread.shape
     rows = spread.reshape(height, channels * mask_w, out_w * n)
-    return winograd.stack_rows(rows, mask_h)[::stride]
+    windows = sliding_window_view(rows, mask_h, axis=0)[::stride].transpose(0, 3, 1, 2)
+    return windows.reshape(len(windows), mask_h * channels * mask_w, out_w * n)
 
 
 # ------------------------------------------------------------------ checks

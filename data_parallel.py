@@ -17,7 +17,7 @@ class DataParallel:
     whole batch, to rounding. NumPy lets other threads run while it computes; so all layers use all
     cores, where threads of the matrix products speed up nothing but these. What it is worth depends
     on the network: a `ConvNet` on two cores is trained 1.3 to 1.4 times as fast, most
-    fully-connected networks more slowly (measured by ``benchmarks/winograd.py``).
+    fully-connected networks more slowly (measured by ``benchmarks/fewer_multiplications.py``).
 
     Parameters
     ----------

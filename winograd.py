@@ -88,9 +88,10 @@ def backward(dout, D, w, need_dx):
     dproducts = np.empty((points, out_h, filters, tiles, n), dtype)
     dout = dout.reshape(out_h, filters, tiles, TILE, n)
     np.matmul(A, dout, out=dproducts.transpose(1, 2, 3, 0, 4))
-    patches = stack_rows(D.reshape(points, height, channels, -1), mask_h)
-    drows = dproducts.reshape(points, out_h, filters, -1).swapaxes(2, 3)
-    dmasks = (patches @ drows).sum(axis=1)
+    dmasks = np.zeros((points, mask_h * channels, filters), dtype)
+    for i in range(out_h):
+        patches = D[:, i : i + mask_h].reshape(points, mask_h * channels, -1)
+        dmasks += patches @ dproducts[:, i].reshape(points, filters, -1).swapaxes(1, 2)
     dw = np.tensordot(dmasks.reshape(points, mask_h, channels, filters), G, (0, 0))
     dw = dw.transpose(2, 1, 0, 3)
     if not need_dx:
@@ -110,9 +111,3 @@ def backward(dout, D, w, need_dx):
         np.matmul(B.T[:TILE], windows, out=dimage[h, :, :-1])
         dimage[h, :, 1:, : mask_w - 1] += B.T[TILE:] @ windows
     return dimage.reshape(height, channels, -1, n), dw
-
-
-def stack_rows(x, count):
-    """(..., H, R, K) as (..., H - count + 1, count * R, K): each row on the next ones; a view."""
-    windows = np.moveaxis(sliding_window_view(x, count, axis=-3), -1, -3)
-    return windows.reshape(*windows.shape[:-3], count * x.shape[-2], x.shape[-1])
