@@ -1,7 +1,7 @@
 """Seconds until a network of 784-100-10 knows 98% of MNIST's test images, by each library.
 
     python -m pip install -r requirements.txt -r benchmarks/requirements.txt
-    python benchmarks/accuracy.py
+    python benchmarks/accuracy.py [threads ...]
 
 Each library trains through its own loop, `Solver`, a `DataLoader` loop and `MLPClassifier`, with
 the same settings and data, and stops after the first epoch that reaches the accuracy. This measures

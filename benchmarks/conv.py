@@ -1,7 +1,7 @@
 """Speed and memory of convolution and max pooling, side by side with PyTorch and MyGrad.
 
     python -m pip install -r requirements.txt -r benchmarks/requirements.txt
-    python benchmarks/conv.py
+    python benchmarks/conv.py [threads ...]
 
 One layer at a time, float32, forward alone and forward + backward with the gradients of x, w and b.
 Convolution also stands beside the bare matrix products of the same size, made of matrices that are

@@ -1,9 +1,9 @@
 """Speed of fully-connected networks, side by side with PyTorch, JAX and scikit-learn.
 
     python -m pip install -r requirements.txt -r benchmarks/requirements.txt
-    python benchmarks/fc.py
+    python benchmarks/fc.py [threads ...]
 
-All tables are made with one thread and with two. The first times one training step (forward, loss,
+All tables are made with one thread and with two, unless told otherwise. The first times one training step (forward, loss,
 backward, momentum; float32, the batch given as floats) beside the bare matrix products of the same
 step, which no implementation on the same BLAS can beat. The second times a whole epoch on 60,000
 images of 28 x 28 pixels through each library's own training loop: `Solver`, a `DataLoader` loop,

@@ -1,6 +1,6 @@
 """What fewer multiplications (`winograd`) and batches in parts (`DataParallel`) are worth.
 
-    python benchmarks/fewer_multiplications.py
+    python benchmarks/fewer_multiplications.py [threads ...]
 
 First the time of a training step's loss and gradients: by the plain products, with `winograd`, and
 in two parts besides. Then rounding errors in float32 beside those of the plain products, as root

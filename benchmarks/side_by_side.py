@@ -10,13 +10,15 @@ of its ratio to another program's: a slice that something else disturbed decides
 import multiprocessing
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from statistics import median
 
 from threadpoolctl import threadpool_info
 
-THREADS = (1, 2)  # of each table: the recipes' and the search's case, and the notebook's
+# Threads of each table, from the command line; else the recipes' and the notebook's case.
+THREADS = tuple(int(word) for word in sys.argv[1:] if word.isdigit()) or (1, 2)
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
