@@ -3,12 +3,12 @@
     python -m pip install -r requirements.txt -r benchmarks/requirements.txt
     python benchmarks/fc.py [threads ...]
 
-All tables are made with one thread and with two, unless told otherwise. The first times one training step (forward, loss,
-backward, momentum; float32, the batch given as floats) beside the bare matrix products of the same
-step, which no implementation on the same BLAS can beat. The second times a whole epoch on 60,000
-images of 28 x 28 pixels through each library's own training loop: `Solver`, a `DataLoader` loop,
-`MLPClassifier`. The pixels are random; the time does not depend on them. "PyTorch, set" keeps the
-memory that it frees, as `Solver` does.
+Each table is made with one thread and with two, unless told otherwise. The first times a training
+step (forward, loss, backward, momentum; float32, the batch given as floats) beside the bare matrix
+products of the same step, which no implementation on the same BLAS can beat. The second times a
+whole epoch on 60,000 images of 28 x 28 pixels through each library's own training loop: `Solver`,
+a `DataLoader` loop, `MLPClassifier`. The pixels are random; the time does not depend on them.
+"PyTorch, set" keeps the memory that it frees, as `Solver` does.
 """
 
 import sys
