@@ -9,9 +9,10 @@ there already: (N OH OW, C HH WW) times (C HH WW, F), and for forward + backward
 that size which give the gradients of the masks and of the patches.
 
 "In C order": x and dout are ordinary arrays, so turning them is part of the time. "In a net": they
-are (H, C, W, N) in memory, as the layers of `conv.py` hand them to each other. The peers get their
-own ordinary arrays both times; "PyTorch, set" is as an expert would set it: it keeps the memory
-that it frees, and its images are in the memory format channels_last. MyGrad is in pure NumPy.
+are (H, C, W, N) in memory, as the layers of `conv.py` hand them to each other. "In parts": the
+same, as `DataParallel` runs a network on several threads. The peers get their own ordinary arrays
+each time; "PyTorch, set" is as an expert would set it: it keeps the memory that it frees, and its
+images are in the memory format channels_last. MyGrad is in pure NumPy.
 
 The last table trains the notebook's ConvNet on 6,000 images, a tenth of an epoch, through each
 library's own training loop: `Solver` and a `DataLoader` loop. The pixels are random; the time does
@@ -45,7 +46,7 @@ CONV = [  # shape of x, masks, size of a mask
     ((64, 32, 14, 14), 32, 3),
 ]
 POOL = [((64, 32, 24, 24), 2, 2), ((64, 32, 27, 27), 3, 2)]  # shape of x, size, stride
-HOW = ("in C order", "in a net")
+HOW = ("in C order", "in a net", "in parts")
 
 
 def images(shape, how):
@@ -84,6 +85,23 @@ def our_conv_in_c_order(*arguments):
 
 def our_conv_in_a_net(*arguments):
     return our_conv(*arguments, "in a net")
+
+
+def our_conv_in_parts(shape, *arguments):
+    return in_parts(our_conv_in_a_net, shape, *arguments)
+
+
+def in_parts(make, shape, *arguments):
+    """The same layer as `DataParallel` runs it: a part of the batch on each thread of Python."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")
+    n, parts = shape[0], num_threads()
+    pool = ThreadPoolExecutor(parts)
+    steps = [make((n // parts, *shape[1:]), *arguments) for _ in range(parts)]
+    return lambda: list(pool.map(lambda step: step(), steps))
 
 
 def products(shape, filters, size, pad, backward):
@@ -176,6 +194,10 @@ def our_pool_in_c_order(*arguments):
 
 def our_pool_in_a_net(*arguments):
     return our_pool(*arguments, "in a net")
+
+
+def our_pool_in_parts(shape, *arguments):
+    return in_parts(our_pool_in_a_net, shape, *arguments)
 
 
 def torch_pool(shape, size, stride, backward):
@@ -336,7 +358,12 @@ def print_table(title, programs, peers, cases):
 
 def main():
     print_machine()
-    ours = {"in C order": our_conv_in_c_order, "in a net": our_conv_in_a_net, "products": products}
+    ours = {
+        "in C order": our_conv_in_c_order,
+        "in a net": our_conv_in_a_net,
+        "in parts": our_conv_in_parts,
+        "products": products,
+    }
     peers = {"PyTorch": torch_conv, "PyTorch, set": torch_conv_set, "MyGrad": mygrad_conv}
     conv_cases = [(*case, pad) for case in CONV for pad in (0, case[-1] // 2)]
     for threads in THREADS:
@@ -344,7 +371,11 @@ def main():
             cases = [(name(*case), threads, (*case, backward)) for case in conv_cases]
             title = f"Convolution, {title}, float32, {threads} threads"
             print_table(title, ours | peers, peers, cases)
-    ours = {"in C order": our_pool_in_c_order, "in a net": our_pool_in_a_net}
+    ours = {
+        "in C order": our_pool_in_c_order,
+        "in a net": our_pool_in_a_net,
+        "in parts": our_pool_in_parts,
+    }
     peers = {"PyTorch": torch_pool, "PyTorch, set": torch_pool_set, "MyGrad": mygrad_pool}
     for threads in THREADS:
         for backward, title in ((False, "forward"), (True, "forward + backward")):
