@@ -31,6 +31,7 @@ from support.process import keep_freed_memory
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, WIDTH = 128, 512
@@ -112,38 +113,48 @@ def epoch(n, path):
     return map(float, subprocess.check_output(command, cwd=ROOT, text=True).split())
 
 
+def draw(ax, name, sizes, times, expected, unit):
+    """Times on logarithmic axes, beside a line of the expected slope through the last of them."""
+    ax.loglog(sizes, times, "o-", label="measured")
+    line = times[-1] * (np.array(sizes) / sizes[-1]) ** expected
+    ax.loglog(sizes, line, "k--", lw=1, label=f"slope {expected:g}")
+    ax.set(xlabel=name, ylabel=unit)
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
+    ax.grid(alpha=0.3)
+    ax.legend()
+
+
 def main():
     print_machine()
     keep_freed_memory()
-    fig, axes = plt.subplots(1, len(GROWTH), figsize=(3.4 * len(GROWTH), 3.2), layout="constrained")
+    count = len(GROWTH) + 1
+    fig, axes = plt.subplots(1, count, figsize=(3.2 * count, 3.2), layout="constrained")
     print("\nOne training step")
     print_header("what grows", "from", "to", "ms", "peak MB", "slope of time", "expected")
-    for ax, (name, (sizes, make, expected)) in zip(axes, GROWTH.items(), strict=True):
-        found = np.array([seconds_and_bytes(training_step(*make(n))) for n in sizes])
-        slope = np.polyfit(np.log(sizes), np.log(found[:, 0]), 1)[0]
-        ends = [
-            f"{a:.3g} to {b:.3g}"
-            for a, b in zip(found[0] * [1e3, 1e-6], found[-1] * [1e3, 1e-6], strict=True)
-        ]
-        print_row(name, sizes[0], sizes[-1], *ends, f"{slope:.2f}", expected)
-        ax.loglog(sizes, 1e3 * found[:, 0], "o-", label="measured")
-        line = found[-1, 0] * (np.array(sizes) / sizes[-1]) ** expected
-        ax.loglog(sizes, 1e3 * line, "k--", lw=1, label=f"slope {expected:g}")
-        ax.set(xlabel=name, ylabel="ms a step")
-        ax.set_xticks(sizes, sizes)
-        ax.minorticks_off()
-        ax.grid(alpha=0.3)
-        ax.legend()
-    if len(sys.argv) > 1:
-        fig.savefig(sys.argv[1], dpi=120)
+    for ax, (name, (sizes, make, expected)) in zip(axes, GROWTH.items(), strict=False):
+        found = [seconds_and_bytes(training_step(*make(n))) for n in sizes]
+        times, peaks = np.transpose(found) * [[1e3], [1e-6]]
+        slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        ends = (f"{a[0]:.3g} to {a[-1]:.3g}" for a in (times, peaks))
+        print_row(name, sizes[0], sizes[-1], *ends, f"{slope:.2f}", f"{expected:g}")
+        draw(ax, name, sizes, times, expected, "ms a step")
 
     print("\nOne epoch of 784-100-10 from a memory map, batches of 1,000")
-    print_header("images", "s", "s for a million", "anonymous memory, MB")
+    print_header("images", "s", "s for a million", "anonymous memory, MB", "labels in it, MB")
+    epochs = []
     with tempfile.NamedTemporaryFile(dir=ROOT, suffix=".images") as file:
         file.truncate(max(IMAGES) * 784)
         for n in IMAGES:
             seconds, megabytes = epoch(n, file.name)
-            print_row(f"{n:,}", f"{seconds:.1f}", f"{seconds / n * 1e6:.1f}", f"{megabytes:.0f}")
+            epochs.append(seconds)
+            row = seconds, seconds / n * 1e6
+            print_row(f"{n:,}", *(f"{s:.1f}" for s in row), f"{megabytes:.0f}", f"{n * 8e-6:.1f}")
+    draw(axes[-1], "examples", IMAGES, epochs, 1.0, "s an epoch")
+    if len(sys.argv) > 1:
+        fig.savefig(sys.argv[1], dpi=120)
 
 
 if __name__ == "__main__":

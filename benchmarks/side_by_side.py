@@ -93,6 +93,7 @@ def measure(programs, arguments=(), *, threads, rounds=15, seconds=0.3, pause=0.
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, make, arguments, seconds, warm_up))
         process.start()
+        theirs.close()  # so that a program that fails is an EOFError here
         workers[name] = ours, process
     if cores:
         os.sched_setaffinity(0, cores)
