@@ -50,6 +50,9 @@ def fc_backward(dout, cache, *, need_dx=True):
     return dx, dw, db
 
 
+affine_forward, affine_backward = fc_forward, fc_backward  # as other years call them
+
+
 def relu_forward(x):
     """max(0, x), elementwise.
 
@@ -130,8 +133,8 @@ def dropout_backward(dout, cache):
 def softmax_loss(x, y):
     """Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).
 
-    The loss is the mean over the N examples, in nats. For one example with scores s, label c and
-    m = max_k s_k::
+    The loss, a numpy.float64, is the mean over the N examples, in nats. For one example with scores
+    s, label c and m = max_k s_k::
 
         L        = -log softmax(s)_c = -(s_c - m) + log sum_k exp(s_k - m)
         dL/ds_j  = softmax(s)_j - [j = c]
@@ -140,8 +143,8 @@ def softmax_loss(x, y):
     finite float32 scores, and for float64 scores up to half the largest float64.
 
     >>> loss, dx = softmax_loss(np.zeros((1, 4)), np.array([2]))
-    >>> round(loss, 4), dx
-    (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
+    >>> print(loss.round(4), dx)
+    1.3863 [[ 0.25  0.25 -0.75  0.25]]
     """
     x = _check_softmax(x, y)
     n, rows = len(y), np.arange(len(y))
@@ -153,7 +156,7 @@ def softmax_loss(x, y):
     gap = x[rows, y].astype(np.float64) - top[:, 0]
     np.exp(dx, out=dx)
     total = dx.sum(axis=1, keepdims=True)
-    loss = float((np.log(total[:, 0]) - gap).sum() / n)
+    loss = (np.log(total[:, 0]) - gap).sum() / n
     dx /= n * total
     dx[rows, y] -= 1 / n
     return loss, dx

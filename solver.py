@@ -7,7 +7,7 @@ import numpy as np
 
 from optim import UPDATE_RULES, complete_config, complete_options
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.checks import as_generator, check_callable, check_integer, check_number
+from support.checks import as_generator, as_path, check_callable, check_integer, check_number
 from support.examples import (
     NotFiniteError,
     check_examples,
@@ -68,6 +68,9 @@ class Solver:
         stopped. The arguments must be the same as before, but for ``num_epochs`` and what only
         shows (``print_every``, ``verbose``); of functions the names and the arguments of a partial
         are compared. A file that cannot be written is a warning; the last one is kept.
+    checkpoint_name : str or path, optional
+        The parameters after each epoch are written to checkpoint_name_epoch_1.npz and so on, which
+        the network's ``load`` reads. To resume a training is what ``checkpoint`` is for.
     num_train_samples : int, default 1000
         Training examples that the training accuracy of an epoch is measured on; None for all.
     num_val_samples : int, optional
@@ -130,6 +133,7 @@ class Solver:
         transform=None,
         after_epoch=None,
         checkpoint=None,
+        checkpoint_name=None,
         num_train_samples=1000,
         num_val_samples=None,
         seed=None,
@@ -148,6 +152,7 @@ class Solver:
         self.transform = transform
         self.after_epoch = after_epoch
         self.checkpoint = checkpoint
+        self.checkpoint_name = checkpoint_name
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
         _check_options(self)
@@ -243,7 +248,7 @@ class Solver:
         for name, config in self.optim_configs.items():
             config["learning_rate"] = learning_rate
             params[name], _ = rule(params[name], grads[name], config)
-        self.loss_history.append(loss)
+        self.loss_history.append(float(loss))
         self.iteration += 1
 
     def _measure(self):
@@ -332,7 +337,8 @@ class Solver:
             )
         return DivergedError(
             f"Solver: {what} at iteration {self.iteration} (epoch {self.epoch + 1}) "
-            f"with learning rate {self.learning_rate:g}; the best parameters so far are kept"
+            f"with learning rate {self.learning_rate:g}; the best parameters so far are kept "
+            "(a search over settings goes on with: except solver.DivergedError)"
         )
 
 
@@ -346,3 +352,5 @@ def _check_options(solver):
         function = getattr(solver, name)
         if function is not None:
             check_callable("Solver", **{name: function})
+    if solver.checkpoint_name is not None:
+        as_path("Solver", checkpoint_name=solver.checkpoint_name)

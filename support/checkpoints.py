@@ -70,6 +70,8 @@ def load_params(path, net):
 
 def save_checkpoint(solver):
     """Write the solver's checkpoint, if it has one. Where that fails, the last one is kept."""
+    if solver.checkpoint_name is not None and solver.is_epoch_done:
+        _save_epoch(solver)
     if solver.checkpoint is None:
         return
     info = {
@@ -106,6 +108,17 @@ def open_checkpoint(solver, path):
     load_checkpoint(solver)
     if solver.verbose:
         say(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done")
+
+
+def _save_epoch(solver):
+    """Write the parameters after an epoch to a file of their own."""
+    path = as_path("Solver", checkpoint_name=f"{solver.checkpoint_name}_epoch_{solver.epoch}.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_params(path, solver.model)
+    except OSError as error:
+        message = f"Solver: the parameters of epoch {solver.epoch} could not be written: {error}"
+        warnings.warn(message, stacklevel=4)
 
 
 def load_checkpoint(solver):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from gradient_check import check_layer, rel_error
 from layers import (
+    affine_backward,
+    affine_forward,
     dropout_backward,
     dropout_forward,
     fc_backward,
@@ -137,7 +139,7 @@ def test_dtype_goes_through(dtype, rng):
         out, cache = forward(x)
         assert {out.dtype, backward(out, cache).dtype} == {np.dtype(dtype)}
     loss, dx = softmax_loss(w, np.zeros(4, np.uint8))
-    assert isinstance(loss, float)
+    assert loss.copy().dtype == np.float64  # a NumPy number
     assert dx.dtype == dtype
 
 
@@ -165,6 +167,15 @@ def test_integers_count_as_float64(dtype):
     for ours, expected in zip(*results, strict=True):
         assert ours.dtype == np.float64
         np.testing.assert_array_equal(ours, expected)
+
+
+def test_names_of_other_years_and_a_cache_made_by_hand(rng):
+    assert (affine_forward, affine_backward) == (fc_forward, fc_backward)
+    x, w, b = rng.integers(0, 9, (3, 2, 2)), rng.integers(0, 9, (4, 5)), np.arange(5)
+    out, cache = affine_forward(x, w, b)
+    dout = rng.random(out.shape)
+    for ours, by_hand in zip(fc_backward(dout, cache), fc_backward(dout, (x, w, b)), strict=True):
+        np.testing.assert_array_equal(ours, by_hand)
 
 
 def test_empty_batch_passes_through_fc():

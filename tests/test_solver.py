@@ -5,12 +5,15 @@ import signal
 import threading
 import time
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from helpers import interrupted_after, make_solver, noise, state
 
+from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
+from support.checkpoints import copy_params
 
 pytestmark = pytest.mark.usefixtures("foreground")
 
@@ -57,6 +60,41 @@ def test_every_example_once_an_epoch(batch_size):
     ]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
+    solver = make_solver(toy_data, num_epochs=3, checkpoint_name=tmp_path / "runs" / "toy")
+    expected = []
+    solver.after_epoch = lambda solver: expected.append(copy_params(solver.model.params))
+    solver.train()
+    names = [f"toy_epoch_{epoch}.npz" for epoch in (1, 2, 3)]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
+    for name, after in zip(names, expected, strict=True):
+        net = FullyConnectedNet(2, [16], 2)
+        net.load(tmp_path / "runs" / name)
+        for key, p in net.params.items():
+            np.testing.assert_array_equal(p, after[key])
+
+
+def test_a_checkpoint_name_that_cannot_be_written_is_a_warning(toy_data, tmp_path):
+    (tmp_path / "file").touch()
+    solver = make_solver(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
+    with pytest.warns(UserWarning, match="parameters of epoch 1 could not be written"):
+        solver.train()
+    with pytest.raises(TypeError, match="checkpoint_name must be a path, got int"):
+        make_solver(toy_data, checkpoint_name=3)
+
+
+def test_a_grid_of_learning_rates_goes_on_where_one_diverges(toy_data):
+    found = {}
+    for learning_rate in (1e30, 0.3):
+        solver = make_solver(toy_data, optim_config={"learning_rate": learning_rate})
+        with suppress(DivergedError):
+            solver.train()
+        found[learning_rate] = solver.best_val_acc
+    assert found[0.3] > found[1e30] >= 0
+    with pytest.raises(DivergedError, match=r"goes on with: except solver\.DivergedError"):
+        make_solver(toy_data, optim_config={"learning_rate": 1e30}).train()
 
 
 def test_histories_and_best_parameters(toy_data):
