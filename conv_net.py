@@ -6,19 +6,34 @@ from itertools import pairwise
 import numpy as np
 
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
-from fc_net import ACTIVATIONS, Layer, Network
+from fc_net import ACTIVATIONS, Layer, Network, check_normalization
+from normalization import (
+    spatial_batchnorm_backward,
+    spatial_batchnorm_forward,
+    spatial_groupnorm_backward,
+    spatial_groupnorm_forward,
+)
 from support.checks import as_sizes, check_integer, check_number, describe, is_sequence
 
 # Halves height and width, rounding down.
 POOL_PARAM = {"pool_height": 2, "pool_width": 2, "stride": 2}
 POOL = Layer(partial(max_pool_forward, pool_param=POOL_PARAM), max_pool_backward)
+# Normalizations of images. Layer normalization is that of one group, of all channels.
+NORMALIZATIONS = {
+    "batchnorm": (spatial_batchnorm_forward, spatial_batchnorm_backward),
+    "layernorm": (
+        partial(spatial_groupnorm_forward, G=1, gn_param={}),
+        spatial_groupnorm_backward,
+    ),
+}
 
 
 class ConvNet(Network):
     """{{conv - ReLU} x (M - 1) - conv - pool - ReLU} x K - {fc - ReLU - dropout} x L - fc.
 
     Pooling takes the maximum of 2 x 2 pixels. ReLU commutes with a maximum, so it runs after the
-    pooling, on a quarter of the numbers.
+    pooling, on a quarter of the numbers. Where there is normalization, it comes right behind every
+    convolution and every hidden fc.
 
     Parameters
     ----------
@@ -46,12 +61,16 @@ class ConvNet(Network):
     dropout : float, default 0.0
         Probability with which training drops a unit of the fully-connected hidden layers from an
         example, 0 <= dropout < 1.
+    normalization : {None, 'batchnorm', 'layernorm'}, default None
+        Of the channels of an image, behind a convolution, or of the units of a hidden layer. For an
+        image, 'layernorm' is over all its pixels and channels, with one gamma and beta a channel.
 
     Attributes
     ----------
     params : dict of str to ndarray
         ``W1`` (num_filters[0], C, filter_size, filter_size), ``b1`` (num_filters[0],), ...; then
-        the fully-connected layers' as in `FullyConnectedNet`, numbered on.
+        the fully-connected layers' as in `FullyConnectedNet`, numbered on; of normalization
+        ``gamma1`` and ``beta1`` (num_filters[0],), ...
 
     Raises
     ------
@@ -81,8 +100,10 @@ class ConvNet(Network):
         seed=None,
         *,
         dropout=0.0,
+        normalization=None,
     ):
         check_number("ConvNet", below=1.0, dropout=dropout)
+        check_normalization("ConvNet", normalization)
         check_integer("ConvNet", filter_size=filter_size, num_classes=num_classes)
         if not is_sequence(num_filters):
             raise TypeError(f"ConvNet: num_filters must be a sequence, got {describe(num_filters)}")
@@ -96,6 +117,7 @@ class ConvNet(Network):
         for block in blocks:
             for i, filters in enumerate(block, start=1):
                 self.add_conv(channels, filters, filter_size)
+                self.add_normalization(normalization, filters, NORMALIZATIONS)
                 if i == len(block):
                     self.layers.append(POOL)
                 self.layers += ACTIVATIONS["relu"]
@@ -104,6 +126,7 @@ class ConvNet(Network):
         *hidden, output = pairwise([channels * height * width, *hidden_dim, num_classes])
         for fan_in, fan_out in hidden:
             self.add_fc(fan_in, fan_out)
+            self.add_normalization(normalization, fan_out)
             self.layers += ACTIVATIONS["relu"]
             self.add_dropout(dropout)
         self.add_fc(*output)

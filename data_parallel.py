@@ -23,7 +23,8 @@ class DataParallel:
     ----------
     network : Network
         It is trained in place. One with dropout is refused: threads that draw from one generator do
-        so in an order that changes from run to run. All else has the same bits each time.
+        so in an order that changes from run to run. So is one with batch normalization, whose loss
+        is not the mean of those of its parts. All else has the same bits each time.
     num_threads : int, default 2
         Threads and parts; while they run, matrix products have one thread each.
 
@@ -45,8 +46,10 @@ class DataParallel:
     def __init__(self, network, num_threads=2):
         check_kind("DataParallel", Network, "a Network", network=network)
         check_integer("DataParallel", num_threads=num_threads)
-        if any(layer.only_in_training for layer in network.layers):
-            raise ValueError("DataParallel: network must be one without dropout")
+        if any(layer.mode == "train" for layer in network.layers):
+            raise ValueError(
+                "DataParallel: network must be one without dropout and batch normalization"
+            )
         self.network = network
         self.num_threads = num_threads
         self.threads = ThreadPoolExecutor(num_threads)

@@ -29,6 +29,12 @@ from layers import (
     tanh_backward,
     tanh_forward,
 )
+from normalization import (
+    batchnorm_backward,
+    batchnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
+)
 from support.checkpoints import load_params, save_params
 from support.checks import (
     as_float_dtype,
@@ -49,13 +55,13 @@ class Layer(NamedTuple):
 
     ``forward(x, *parameters) -> out, cache`` takes the parameters in the order of ``names``, their
     keys in the network's ``params``. ``backward(dout, cache)`` returns dx or, with parameters,
-    dx and their gradients; the latter also takes ``need_dx``.
+    dx and their gradients; that of a network's first layer also takes ``need_dx``.
     """
 
     forward: Callable
     backward: Callable
     names: tuple = ()
-    only_in_training: bool = False  # left out where a network only computes scores
+    mode: str | None = None  # 'train': left out where only scores are computed; 'test': only there
 
 
 # Activations by name, each as the layers that it puts into a network.
@@ -64,6 +70,12 @@ ACTIVATIONS = {
     "sigmoid": [Layer(sigmoid_forward, sigmoid_backward)],
     "tanh": [Layer(tanh_forward, tanh_backward)],
     "linear": [],
+}
+
+# Normalizations by name, each as a pair of functions.
+NORMALIZATIONS = {
+    "batchnorm": (batchnorm_forward, batchnorm_backward),
+    "layernorm": (partial(layernorm_forward, ln_param={}), layernorm_backward),
 }
 
 # Standard deviation of a weight as a function of the number of inputs of its unit.
@@ -86,7 +98,11 @@ class Network:
     layers : list of Layer
         In the order in which data flows through them. The first has parameters.
     params : dict of str to ndarray
-        Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...
+        Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...; ``gamma1`` and ``beta1`` of a
+        normalization behind ``W1``, and so on.
+    buffers : dict of str to ndarray
+        What training changes beside the parameters, by no gradient: ``running_mean1`` and
+        ``running_var1`` of a batch normalization, and so on.
     dtype : numpy.dtype
         Of the parameters, and so of everything that the network computes.
     rng : numpy.random.Generator
@@ -105,6 +121,7 @@ class Network:
         self.dtype = as_float_dtype(name, dtype)
         self.layers = []
         self.params = {}
+        self.buffers = {}
         self.rng = as_generator(name, seed)
 
     def add_fc(self, fan_in, fan_out):
@@ -115,11 +132,37 @@ class Network:
         """Append dropout with probability p, or nothing where p is 0."""
         if p:
             drop = partial(dropout_forward, p=p, rng=self.rng)
-            self.layers.append(Layer(drop, dropout_backward, only_in_training=True))
+            self.layers.append(Layer(drop, dropout_backward, mode="train"))
+
+    def add_normalization(self, kind, size, pairs=NORMALIZATIONS):
+        """Append a normalization of size features or channels, or nothing where kind is None."""
+        if kind is None:
+            return
+        (forward, backward), i = pairs[kind], self.depth
+        names = f"gamma{i}", f"beta{i}"
+        self.params |= {names[0]: np.ones(size, self.dtype), names[1]: np.zeros(size, self.dtype)}
+        if kind == "layernorm":
+            self.layers.append(Layer(forward, backward, names))
+            return
+        self.buffers[f"running_mean{i}"] = np.zeros(size, self.dtype)
+        self.buffers[f"running_var{i}"] = np.ones(size, self.dtype)
+        for mode in ("train", "test"):
+            normalize = partial(self._batchnorm, forward, i, mode)
+            self.layers.append(Layer(normalize, backward, names, mode))
+
+    def _batchnorm(self, forward, i, mode, x, gamma, beta):
+        """Batch normalization i; in training it updates the running means in the buffers."""
+        running = {key: self.buffers[f"{key}{i}"] for key in ("running_mean", "running_var")}
+        return forward(x, gamma, beta, {"mode": mode, **running})
+
+    @property
+    def depth(self):
+        """How many layers have weights."""
+        return sum(name.startswith("W") for name in self.params)
 
     def add_weights(self, forward, backward, shape, fan_in, fan_out):
         """Append a layer with new weights of that shape, fan_in inputs and one bias a unit."""
-        i = len(self.params) // 2 + 1
+        i = self.depth + 1
         std = self.weight_scale
         if isinstance(std, str):
             std = WEIGHT_SCALES[std](fan_in)
@@ -135,11 +178,13 @@ class Network:
     def forward(self, X, *, training=False):
         """Run the layers: scores (N, C), and a list of each layer that ran with its cache.
 
-        training says whether those layers run that are only there in training.
+        training says whether those layers run that are only there in training, or those that take
+        their place.
         """
+        mode = "train" if training else "test"
         out, caches = self._as_floats(X), []
         for layer in self.layers:
-            if training or not layer.only_in_training:
+            if layer.mode in (None, mode):
                 out, cache = layer.forward(out, *(self.params[name] for name in layer.names))
                 caches.append((layer, cache))
         return out, caches
@@ -154,7 +199,8 @@ class Network:
             if layer.names:
                 # Nothing below the first layer uses its input gradient, unless it is asked for.
                 needed = need_dx or layer is not self.layers[0]
-                dout, *gradients = layer.backward(dout, cache, need_dx=needed)
+                options = {} if needed else {"need_dx": False}
+                dout, *gradients = layer.backward(dout, cache, **options)
                 grads.update(zip(layer.names, gradients, strict=True))
             else:
                 dout = layer.backward(dout, cache)
@@ -203,11 +249,11 @@ class Network:
         return {"network": type(self).__name__, "reg": self.reg, "layers": layers}
 
     def save(self, path):
-        """Write the parameters to an .npz file of plain arrays, whole or not at all (OSError)."""
+        """Write parameters and buffers to an .npz file of plain arrays, whole or not (OSError)."""
         save_params(path, self)
 
     def load(self, path):
-        """Take the parameters from a file that `save` wrote for a network of the same shapes.
+        """Take both from a file that `save` wrote for a network of the same shapes.
 
         A damaged file or another network's is a ValueError, and then nothing changes.
         """
@@ -226,7 +272,7 @@ class Network:
 
 
 class FullyConnectedNet(Network):
-    """{fc - activation - dropout} x L - fc - softmax loss, for any number L >= 0 of hidden layers.
+    """{fc - normalization - activation - dropout} x L - fc - softmax loss, L >= 0 hidden layers.
 
     Parameters
     ----------
@@ -252,11 +298,14 @@ class FullyConnectedNet(Network):
         After every hidden layer.
     dropout : float, default 0.0, which is none
         Probability with which training drops a hidden unit from an example, 0 <= dropout < 1.
+    normalization : {None, 'batchnorm', 'layernorm'}, default None
+        Before every activation.
 
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, hidden_dim[0]), ``b1`` (hidden_dim[0],), ``W2``, ``b2``, ...
+        ``W1`` (D, hidden_dim[0]), ``b1`` (hidden_dim[0],), ``W2``, ``b2``, ...; of normalization
+        ``gamma1`` and ``beta1`` (hidden_dim[0],), ...
 
     Raises
     ------
@@ -285,16 +334,25 @@ class FullyConnectedNet(Network):
         *,
         activation="relu",
         dropout=0.0,
+        normalization=None,
     ):
         check_integer("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
         hidden_dim = as_sizes("FullyConnectedNet", hidden_dim=hidden_dim)
         check_choice("FullyConnectedNet", ACTIVATIONS, activation=activation)
         check_number("FullyConnectedNet", below=1.0, dropout=dropout)
+        check_normalization("FullyConnectedNet", normalization)
 
         super().__init__(weight_scale, reg, dtype, seed)
         *hidden, output = pairwise([input_dim, *hidden_dim, num_classes])
         for fan_in, fan_out in hidden:
             self.add_fc(fan_in, fan_out)
+            self.add_normalization(normalization, fan_out)
             self.layers += ACTIVATIONS[activation]
             self.add_dropout(dropout)
         self.add_fc(*output)
+
+
+def check_normalization(function, normalization):
+    """None, or the name of a normalization."""
+    if normalization is not None:
+        check_choice(function, NORMALIZATIONS, "None or one of", normalization=normalization)

@@ -161,11 +161,14 @@ def check_net(net, X, y, **options):
     """`check_layer` of a whole network's loss: one row a parameter.
 
     net has ``params`` of float64 and ``loss(X, y) -> loss, grads``; options are those of
-    `check_layer`. Where net has a generator ``rng``, of dropout, it draws the same at each point.
+    `check_layer`. Where net has a generator ``rng``, of dropout, it draws the same at each point;
+    afterwards that generator and the net's ``buffers``, running means, are what they were.
     """
     check_model("check_net", net)
     rng = getattr(net, "rng", None)
     state = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
+    buffers = getattr(net, "buffers", {})
+    before = {name: array.copy() for name, array in buffers.items()}
 
     def loss(*_):
         if state is not None:
@@ -182,6 +185,8 @@ def check_net(net, X, y, **options):
     finally:
         if state is not None:
             rng.bit_generator.state = state
+        for name, array in before.items():
+            buffers[name][...] = array
     rows = [replace(row, name=name) for row, name in zip(check.rows, net.params, strict=True)]
     return GradientCheck(rows)
 

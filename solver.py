@@ -34,7 +34,8 @@ class Solver:
     model : object
         Anything with ``params``, a dict of float arrays, ``loss(X) -> scores`` (N, C) and
         ``loss(X, y) -> loss, grads``, grads a dict with the keys of params. A checkpoint compares
-        also its ``settings``, a dict of what else changes the training, if it has them.
+        also its ``settings``, a dict of what else changes the training, if it has them. Arrays in a
+        dict ``buffers``, which loss(X, y) changes in place, are kept with the parameters.
     data : dict
         ``X_train`` and ``y_train``; ``X_val`` and ``y_val`` for validation, without which (or with
         empty ones) the last parameters count as best. X is any array that the model takes, a memory
@@ -88,7 +89,7 @@ class Solver:
     best_val_acc : float
         Highest of val_acc_history, NaN where there is no validation data.
     best_params : dict of str to ndarray
-        Copies of the parameters at that point.
+        Copies of the parameters, and of the buffers, at that point.
     last_params : dict of str to ndarray
         Copies of the parameters after the last iteration of `train`, None before it.
     epoch, iteration : int
@@ -222,7 +223,7 @@ class Solver:
                     self.seconds = time.perf_counter() - start
                     save_checkpoint(self)
         finally:
-            self.last_params = copy_params(self.model.params)
+            self.last_params = copy_params(self.model)
             set_params(self.model, self.best_params)
         if self.verbose:
             print(summary(self))
@@ -256,13 +257,13 @@ class Solver:
         train_acc = self._accuracy("X_train", self.X_train, self.y_train, self.num_train_samples)
         self.train_acc_history.append(train_acc)
         if len(self.y_val) == 0:
-            self.best_params = copy_params(self.model.params)
+            self.best_params = copy_params(self.model)
             return
         val_acc = self._accuracy("X_val", self.X_val, self.y_val, self.num_val_samples)
         self.val_acc_history.append(val_acc)
         if not val_acc <= self.best_val_acc:  # also where that is still NaN
             self.best_val_acc = val_acc
-            self.best_params = copy_params(self.model.params)
+            self.best_params = copy_params(self.model)
 
     def _accuracy(self, name, X, y, num_samples):
         try:

@@ -35,31 +35,40 @@ SCORED_EXAMPLES = 4  # whose scores tell models apart that have the same paramet
 SLACK_BYTES = 2**26  # beside the arrays whose sizes are known: histories, JSON, headers
 
 
-def copy_params(params):
-    """A copy of a dict of arrays."""
-    return {name: value.copy() for name, value in params.items()}
+def arrays_of(model):
+    """All arrays that a training changes: the parameters, and the buffers of a model that has them.
+
+    Buffers, such as running means, are what no gradient changes, but ``loss(X, y)`` itself.
+    """
+    return {**model.params, **getattr(model, "buffers", {})}
+
+
+def copy_params(model):
+    """Copies of a model's parameters and buffers by name."""
+    return {name: array.copy() for name, array in arrays_of(model).items()}
 
 
 def set_params(model, params):
-    """Write params into the arrays that the model has."""
+    """Write params, and buffers among them, into the arrays that the model has."""
+    arrays = arrays_of(model)
     for name, value in params.items():
-        model.params[name][...] = value
+        arrays[name][...] = value
 
 
 def save_params(path, net):
-    """Write a network's parameters."""
+    """Write a network's parameters and buffers."""
     path = as_path(f"{type(net).__name__}.save", path=path)
-    save_npz(path, {"network": type(net).__name__}, net.params)
+    save_npz(path, {"network": type(net).__name__}, arrays_of(net))
 
 
 def load_params(path, net):
-    """Read what `save_params` wrote for a network with the same parameters into a network."""
+    """Read what `save_params` wrote for a network of the same shapes into a network."""
     path = as_path(f"{type(net).__name__}.load", path=path)
-    max_bytes = SLACK_BYTES + sum(p.nbytes for p in net.params.values())
+    max_bytes = SLACK_BYTES + sum(a.nbytes for a in arrays_of(net).values())
     _, arrays = load_npz(path, "saved parameters", max_bytes)
     theirs, ours = (
         {name: (p.shape, str(p.dtype)) for name, p in params.items()}
-        for params in (arrays, net.params)
+        for params in (arrays, arrays_of(net))
     )
     if what := difference(theirs, ours):
         raise ValueError(
@@ -85,9 +94,10 @@ def save_checkpoint(solver):
     }
     if not solver.is_epoch_done:
         arrays["order"] = solver.order
-    for name, config in solver.optim_configs.items():
-        arrays[f"params/{name}"] = solver.model.params[name]
+    for name, array in arrays_of(solver.model).items():
+        arrays[f"params/{name}"] = array
         arrays[f"best_params/{name}"] = solver.best_params[name]
+    for name, config in solver.optim_configs.items():
         arrays.update({f"{key}/{name}": config[key] for key in _state_arrays(config)})
     info["checksum"] = checksum(info, arrays)
     try:
@@ -123,9 +133,10 @@ def _save_epoch(solver):
 
 def load_checkpoint(solver):
     """Bring a new solver to where the run that wrote its checkpoint was."""
-    path, params = solver.checkpoint, solver.model.params
+    path = solver.checkpoint
     # Parameters, best parameters and up to three states of them; the order of the examples.
-    max_bytes = 5 * sum(p.nbytes for p in params.values()) + 16 * len(solver.y_train) + SLACK_BYTES
+    max_bytes = 5 * sum(a.nbytes for a in arrays_of(solver.model).values())
+    max_bytes += 16 * len(solver.y_train) + SLACK_BYTES
     info, arrays = load_npz(path, "a checkpoint", max_bytes)
     here = identity(solver)
     for part, what in IDENTITY.items():
@@ -162,7 +173,7 @@ def identity(solver):
     if solver.data_checksums is None:  # the data do not change while it trains
         parts = {name: getattr(solver, name) for name in PARTS}
         solver.data_checksums = checksums(parts)
-    params = {n: [p.shape, str(p.dtype)] for n, p in solver.model.params.items()}
+    params = {n: [p.shape, str(p.dtype)] for n, p in arrays_of(solver.model).items()}
     parts = {
         "model": {**params, **getattr(solver.model, "settings", {})},
         "data": solver.data_checksums,
@@ -230,14 +241,14 @@ def _order(solver, arrays, iteration):
 
 def _parameters(solver, arrays):
     """Parameters, best parameters and the arrays of the update rule's state, by kind and name."""
-    params = solver.model.params
+    ours, both = arrays_of(solver.model), ("params", "best_params")
     state_arrays = _state_arrays(next(iter(solver.optim_configs.values()), {}))
-    kinds = {kind: {} for kind in ("params", "best_params", *state_arrays)}
-    for kind, name in product(kinds, params):
+    kinds = {kind: {} for kind in (*both, *state_arrays)}
+    for kind, name in [*product(both, ours), *product(state_arrays, solver.optim_configs)]:
         array = arrays[f"{kind}/{name}"]
-        if (array.shape, array.dtype) != (params[name].shape, params[name].dtype):
+        if (array.shape, array.dtype) != (ours[name].shape, ours[name].dtype):
             raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
-        if kind in ("params", "best_params") and not np.isfinite(array).all():
+        if kind in both and not np.isfinite(array).all():
             raise ValueError(f"{kind}/{name} is not finite")
         kinds[kind][name] = array
     return kinds
@@ -253,7 +264,7 @@ def _check_state(rng, state):
 
 def _check_scores(solver, params, scores):
     """The model computes with the parameters what the model of the run computed with them."""
-    before = copy_params(solver.model.params)
+    before = copy_params(solver.model)
     set_params(solver.model, params)
     with _damaged(solver.checkpoint):
         ours = solver.model.loss(solver.X_train[:SCORED_EXAMPLES])

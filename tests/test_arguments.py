@@ -12,6 +12,7 @@ import pytest
 import conv
 import gradient_check
 import layers
+import normalization
 import optim
 from conv_net import ConvNet
 from fc_net import FullyConnectedNet
@@ -39,6 +40,7 @@ BAD = [
 X, W, B, Y = np.ones((2, 3)), np.ones((3, 4)), np.ones(4), np.array([0, 1])
 IMAGES, MASKS, BIASES = np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), np.ones(2)
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
+ONES, ONE = np.ones(3), np.ones(1)
 DATA = {"X_train": X, "y_train": Y, "X_val": X, "y_val": Y}
 
 
@@ -68,6 +70,18 @@ CALLS = {
     "tanh_forward": (layers.tanh_forward, {"x": X}),
     "dropout_forward": (layers.dropout_forward,
                         {"x": X, "p": 0.5, "rng": np.random.default_rng(0)}),
+    **{name: (getattr(normalization, name),
+              {"x": X, "gamma": ONES, "beta": ONES, param: {"mode": "train"}})
+       for name, param in (("batchnorm_forward", "bn_param"), ("layernorm_forward", "ln_param"))},
+    "spatial_batchnorm_forward": (normalization.spatial_batchnorm_forward,
+                                  {"x": IMAGES, "gamma": ONE, "beta": ONE,
+                                   "bn_param": {"mode": "train"}}),
+    "spatial_groupnorm_forward": (normalization.spatial_groupnorm_forward,
+                                  {"x": IMAGES, "gamma": ONE, "beta": ONE, "G": 1, "gn_param": {}}),
+    "options of batch normalization": (lambda **param:
+                                       normalization.batchnorm_forward(X, ONES, ONES, param),
+                                       {"mode": "test", "eps": 0.1, "momentum": 0.5,
+                                        "running_mean": ONES, "running_var": ONES}),
     "softmax_loss": (layers.softmax_loss, {"x": X, "y": Y}),
     "fc_backward": (backward(layers.fc_forward, layers.fc_backward, X, W, B),
                     {"dout": np.ones((2, 4))}),
@@ -101,10 +115,11 @@ CALLS = {
     "FullyConnectedNet": (FullyConnectedNet,
                           {"input_dim": 3, "hidden_dim": [2], "num_classes": 2, "weight_scale": 0.1,
                            "reg": 0.1, "dtype": np.float32, "seed": 0, "activation": "relu",
-                           "dropout": 0.1}),
+                           "dropout": 0.1, "normalization": "batchnorm"}),
     "ConvNet": (ConvNet, {"input_dim": (1, 8, 8), "num_filters": (2,), "filter_size": 3,
                           "hidden_dim": (2,), "num_classes": 2, "weight_scale": 0.1, "reg": 0.1,
-                          "dtype": np.float32, "seed": 0, "dropout": 0.1}),
+                          "dtype": np.float32, "seed": 0, "dropout": 0.1,
+                          "normalization": "layernorm"}),
     "loss": (lambda X, y: net().loss(X, y), {"X": X, "y": Y}),
     "predict": (lambda X, batch_size: net().predict(X, batch_size=batch_size),
                 {"X": X, "batch_size": 2}),

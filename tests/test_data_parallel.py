@@ -12,9 +12,9 @@ from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 
 
-def make_net(dtype=np.float64):
-    net = ConvNet((3, 6, 6), (4,), 3, [5], 4, reg=0.1, dtype=dtype, seed=0)
-    assert len(net.params) == 6
+def make_net(dtype=np.float64, **options):
+    net = ConvNet((3, 6, 6), (4,), 3, [5], 4, reg=0.1, dtype=dtype, seed=0, **options)
+    assert len(net.params) >= 6
     return net
 
 
@@ -23,9 +23,11 @@ def make_batch(n, rng):
 
 
 @settings(max_examples=30)
-@given(n=st.integers(1, 70), num_threads=st.integers(1, 5))
-def test_loss_and_gradients_are_those_of_the_whole_batch(n, num_threads):
-    net = make_net()
+@given(
+    n=st.integers(1, 70), num_threads=st.integers(1, 5), norm=st.sampled_from([None, "layernorm"])
+)
+def test_loss_and_gradients_are_those_of_the_whole_batch(n, num_threads, norm):
+    net = make_net(normalization=norm)
     X, y = make_batch(n, np.random.default_rng(n))
     expected_loss, expected = net.loss(X, y)
     model = DataParallel(net, num_threads)
@@ -89,8 +91,9 @@ def test_errors_of_the_network_come_through(rng):
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="without dropout"):
-        DataParallel(FullyConnectedNet(4, [3], dropout=0.5))
+    for options in ({"dropout": 0.5}, {"normalization": "batchnorm"}):
+        with pytest.raises(ValueError, match="without dropout and batch normalization"):
+            DataParallel(FullyConnectedNet(4, [3], **options))
     with pytest.raises(TypeError, match="network"):
         DataParallel(None)
     with pytest.raises(ValueError, match="num_threads"):

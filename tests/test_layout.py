@@ -14,7 +14,9 @@ TOP = sorted(path.stem for path in ROOT.glob("*.py"))
 DRAWERS = {"support": set(), "leaderboard": {"support", *TOP}, "course": {"support", *TOP}}
 OURS = {*TOP, *DRAWERS}
 # What the assignment is made of: NumPy and the standard library do all of it.
-MATHEMATICS = ("layers", "conv", "fc_net", "conv_net", "optim", "gradient_check", "winograd")
+MATHEMATICS = (
+    "layers", "conv", "winograd", "normalization", "fc_net", "conv_net", "optim", "gradient_check",
+)  # fmt: skip
 
 
 def imported(path):

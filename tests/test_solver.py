@@ -62,10 +62,29 @@ def test_every_example_once_an_epoch(batch_size):
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
+def test_best_parameters_come_with_their_running_means(toy_data):
+    net = FullyConnectedNet(2, [16], 2, seed=0, normalization="batchnorm")
+    solver = make_solver(toy_data, net=net, num_epochs=6, optim_config={"learning_rate": 3.0})
+    kept = {}
+
+    def after_epoch(solver):
+        kept[solver.val_acc_history[-1]] = copy_params(net)
+
+    solver.after_epoch = after_epoch
+    solver.train()
+    # The best epoch is not the last: the running means have gone on since then.
+    assert solver.val_acc_history[-1] < solver.best_val_acc
+    assert (solver.last_params["running_mean1"] != net.buffers["running_mean1"]).any()
+    for name, array in {**net.params, **net.buffers}.items():
+        np.testing.assert_array_equal(solver.best_params[name], array)
+        np.testing.assert_array_equal(kept[solver.best_val_acc][name], array)
+    assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
+
+
 def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
     solver = make_solver(toy_data, num_epochs=3, checkpoint_name=tmp_path / "runs" / "toy")
     expected = []
-    solver.after_epoch = lambda solver: expected.append(copy_params(solver.model.params))
+    solver.after_epoch = lambda solver: expected.append(copy_params(solver.model))
     solver.train()
     names = [f"toy_epoch_{epoch}.npz" for epoch in (1, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names

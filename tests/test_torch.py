@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import conv
 import layers
+import normalization
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -95,4 +96,58 @@ def test_max_pooling(case, seed):
         conv.max_pool_backward,
         lambda x: torch.nn.functional.max_pool2d(x, (height, width), stride),
         np.random.default_rng(seed).standard_normal(shape),
+    )
+
+
+@EXAMPLES
+@given(shape=st.tuples(SIZE, SIZE, SIZE, SIZE), mode=st.sampled_from(["train", "test"]), seed=SEEDS)
+@pytest.mark.parametrize("kind", ["batchnorm", "spatial_batchnorm"])
+def test_batch_normalization(kind, shape, mode, seed):
+    shape = (shape[0] + 1, *shape[1:])  # PyTorch trains on no single example
+    shape = shape if kind == "spatial_batchnorm" else shape[:2]
+    rng = np.random.default_rng(seed)
+    mean, var = rng.standard_normal(shape[1]), rng.random(shape[1]) + 0.1
+    theirs = torch.tensor(mean), torch.tensor(var)
+    param = {"mode": mode, "eps": 0.01, "running_mean": mean.copy(), "running_var": var.copy()}
+    forward, backward = (getattr(normalization, f"{kind}_{way}") for way in ("forward", "backward"))
+    agree(
+        lambda x, gamma, beta: forward(x, gamma, beta, param),
+        backward,
+        lambda x, gamma, beta: torch.nn.functional.batch_norm(
+            x, *theirs, gamma, beta, mode == "train", 0.1, 0.01
+        ),
+        *(rng.standard_normal(s) for s in (shape, shape[1], shape[1])),
+    )
+    np.testing.assert_allclose(param["running_mean"], theirs[0], rtol=1e-10, atol=1e-10)
+    m = np.prod(shape) / shape[1]
+    unbiased = 0.9 * var + (param["running_var"] - 0.9 * var) * m / (m - 1)  # as PyTorch has it
+    expected = unbiased if mode == "train" else param["running_var"]
+    np.testing.assert_allclose(expected, theirs[1], rtol=1e-10, atol=1e-10)
+
+
+@EXAMPLES
+@given(n=SIZE, size=SIZE, seed=SEEDS)
+def test_layer_normalization(n, size, seed):
+    rng = np.random.default_rng(seed)
+    agree(
+        lambda x, gamma, beta: normalization.layernorm_forward(x, gamma, beta, {"eps": 0.01}),
+        normalization.layernorm_backward,
+        lambda x, gamma, beta: torch.nn.functional.layer_norm(x, (size,), gamma, beta, 0.01),
+        *(rng.standard_normal(s) for s in ((n, size), size, size)),
+    )
+
+
+@EXAMPLES
+@given(shape=st.tuples(SIZE, SIZE, SIZE, SIZE), groups=st.integers(1, 3), seed=SEEDS)
+def test_group_normalization(shape, groups, seed):
+    n, channels, *size = shape[0] + 1, *shape[1:]  # PyTorch takes no single number
+    channels *= groups
+    rng = np.random.default_rng(seed)
+    agree(
+        lambda x, gamma, beta: normalization.spatial_groupnorm_forward(
+            x, gamma, beta, groups, {"eps": 0.01}
+        ),
+        normalization.spatial_groupnorm_backward,
+        lambda x, gamma, beta: torch.nn.functional.group_norm(x, groups, gamma, beta, 0.01),
+        *(rng.standard_normal(s) for s in ((n, channels, *size), channels, channels)),
     )

@@ -99,6 +99,26 @@ def test_dropout_resumes_as_it_was(toy_data, tmp_path):
     assert state(resumed) == state(whole)
 
 
+@pytest.mark.usefixtures("foreground")
+def test_running_means_resume_as_they_were(toy_data, tmp_path):
+    def solver(seed, **options):
+        net = FullyConnectedNet(2, [16], 2, seed=seed, normalization="batchnorm")
+        return make_solver(toy_data, net=net, **options)
+
+    path = tmp_path / "run.npz"
+    solver(0, checkpoint=path, transform=interrupted_after(34)).train()
+    resumed = solver(1, checkpoint=path, transform=interrupted_after(NEVER))
+    whole = solver(0)
+    assert resumed.iteration == 34
+    for run in (resumed, whole):
+        run.train()
+    assert state(resumed) == state(whole)
+    for name, array in whole.model.buffers.items():
+        np.testing.assert_array_equal(resumed.model.buffers[name], array)
+    with pytest.raises(ValueError, match="is of another model: gamma1 is"):
+        make_solver(toy_data, checkpoint=path)
+
+
 def test_finished_run_is_not_repeated_and_can_be_extended(toy_data, tmp_path, capsys):
     path = tmp_path / "run.npz"
     make_solver(toy_data, checkpoint=path).train()
