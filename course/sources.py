@@ -18,7 +18,7 @@ SOURCES = (
     "*.py",
     "support/*.py",
     "leaderboard/*.py",
-    "course/*.py",
+    "course/**/*.py",
     "tests/**/*.py",
     "benchmarks/*.py",
     "datasets/*.py",

@@ -1,0 +1,1 @@
+"""The networks of cs231n, as networks of this project."""

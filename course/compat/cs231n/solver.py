@@ -1,0 +1,3 @@
+"""`solver` by the path of cs231n."""
+
+from solver import DivergedError, Solver

@@ -1,0 +1,407 @@
+"""The calls that notebooks of other years and of cs231n make, with course/compat on the path."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradient_check import check_layer, rel_error
+
+ROOT = Path(__file__).parent.parent.parent
+COMPAT = ROOT / "course" / "compat"
+C, H, W = 3, 8, 8  # of small images
+
+
+@pytest.fixture(autouse=True)
+def compat(monkeypatch):
+    monkeypatch.syspath_prepend(COMPAT)
+
+
+def toy(shape, rng):
+    """Random images of ten classes, as a data dict."""
+    X, y = rng.standard_normal((60, *shape)), rng.integers(0, 10, 60)
+    return {"X_train": X[:40], "y_train": y[:40], "X_val": X[40:], "y_val": y[40:]}
+
+
+def check_gradients(model, X, y, limit=1e-6):
+    """What these notebooks do with every network: numerical gradients by name."""
+    from cs231n.gradient_check import eval_numerical_gradient
+
+    loss, grads = model.loss(X, y)
+    assert np.isfinite(loss)
+    for name in sorted(grads):
+        numerical = eval_numerical_gradient(
+            lambda _: model.loss(X, y)[0], model.params[name], verbose=False, h=1e-5
+        )
+        # The gradient of a bias in front of a batch normalization is 0, to rounding.
+        error = np.abs(numerical - grads[name]).max() / max(1e-3, np.abs(grads[name]).max())
+        assert error < limit, name
+
+
+def test_path_in_a_process_of_its_own():
+    """As a notebook in the project's folder runs: with nothing but the environment variable."""
+    code = """
+import numpy as np
+from layers import affine_forward, affine_backward, softmax_loss
+from classifiers.fc_net import FullyConnectedNet
+from solver import Solver
+import cs231n.classifiers.fc_net, cs231n.classifiers.cnn, cs231n.fast_layers, cs231n.layer_utils
+import cs231n.solver, cs231n.optim, cs231n.gradient_check, cs231n.vis_utils, cs231n.data_utils
+assert cs231n.solver.Solver is Solver
+print(*(w.shape for w in FullyConnectedNet(784).params.values()))
+"""
+    environment = {**os.environ, "PYTHONPATH": "course/compat"}
+    out = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, text=True, timeout=120
+    )
+    assert out == "(784, 10) (10,) (10, 5) (5,) (5, 10) (10,)\n"
+
+
+def test_networks_of_other_years(rng, tmp_path):
+    from classifiers.fc_net import FullyConnectedNet
+
+    from solver import DivergedError, Solver
+
+    for options in ({"hidden_dims": [6, 4]}, {"hidden_dim": [6, 4]}):
+        net = FullyConnectedNet(8, num_classes=10, seed=0, dtype=np.float64, **options)
+        assert [net.params[f"W{i}"].shape for i in (1, 2, 3)] == [(8, 6), (6, 4), (4, 10)]
+    assert FullyConnectedNet(8, [6], 10, 0.01, 0.1).reg == 0.1
+    data, accuracies = toy((8,), rng), {}
+    for learning_rate in (1e-2, 1e200):
+        solver = Solver(
+            FullyConnectedNet(8, [6], weight_scale=0.1), data, update_rule="sgd",
+            optim_config={"learning_rate": learning_rate}, lr_decay=0.95, num_epochs=2,
+            batch_size=20, print_every=10, verbose=False, checkpoint_name=str(tmp_path / "net"),
+        )  # fmt: skip
+        try:
+            solver.train()
+        except DivergedError:
+            continue
+        accuracies[learning_rate] = solver.best_val_acc
+    assert list(accuracies) == [1e-2]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["net_epoch_1.npz", "net_epoch_2.npz"]
+
+
+def test_layers_as_cells_call_them(rng):
+    from cs231n.classifiers.fc_net import (
+        affine_backward,
+        affine_forward,
+        affine_relu_backward,
+        affine_relu_forward,
+        softmax_loss,
+        svm_loss,
+    )
+    from cs231n.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array
+
+    x, w, b = rng.standard_normal((2, 3, 4)), rng.standard_normal((12, 10)), rng.standard_normal(10)
+    dout = rng.standard_normal((2, 10))
+    for forward, backward in (
+        (affine_forward, affine_backward),
+        (affine_relu_forward, affine_relu_backward),
+    ):
+        _, cache = forward(x, w, b)
+        dx, dw, db = backward(dout, cache)
+        for array, ours in ((x, dx), (w, dw), (b, db)):
+            numerical = eval_numerical_gradient_array(
+                lambda _, forward=forward: forward(x, w, b)[0], array, dout
+            )
+            assert rel_error(ours, numerical) < 1e-6
+    scores, y = 0.001 * rng.standard_normal((50, 10)), rng.integers(10, size=50)
+    for function, expected in ((svm_loss, 9.0), (softmax_loss, np.log(10))):
+        loss, dx = function(scores, y)
+        numerical = eval_numerical_gradient(
+            lambda x, function=function: function(x, y)[0], scores, verbose=False
+        )
+        assert loss.copy() == pytest.approx(expected, abs=0.01)
+        assert rel_error(numerical, dx) < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_svm_loss_is_the_hinge_loss(seed):
+    from cs231n.layers import svm_loss
+
+    rng = np.random.default_rng(seed)
+    scores, y = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
+    expected = np.mean([
+        sum(max(0, s - row[label] + 1) for j, s in enumerate(row) if j != label)
+        for row, label in zip(scores, y, strict=True)
+    ])  # fmt: skip
+    loss, dx = svm_loss(scores.astype(np.float32), y)
+    assert loss == pytest.approx(expected, rel=1e-6)
+    assert dx.dtype == np.float32
+    check = check_layer(lambda x: svm_loss(x, y), lambda dout, dx: dout * dx, scores)
+    assert check.passed, check
+    with pytest.raises(ValueError, match="svm_loss: y must have shape"):
+        svm_loss(scores, y[:3])
+
+
+def test_sandwich_layers(rng):
+    from cs231n import layer_utils
+
+    conv, pool = {"stride": 1, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
+    bn = {"mode": "train"}
+    x, w, b = (rng.standard_normal(shape) for shape in ((2, 3, 4, 4), (4, 3, 3, 3), 4))
+    norm = rng.random(4) + 0.5, rng.standard_normal(4)
+    flat = rng.standard_normal((5, 6)), rng.standard_normal((6, 4)), b
+    cases = {
+        "affine_relu": (flat, ()),
+        "affine_bn_relu": ((*flat, *norm), (bn,)),
+        "affine_ln_relu": ((*flat, *norm), ({},)),
+        "conv_relu": ((x, w, b), (conv,)),
+        "conv_relu_pool": ((x, w, b), (conv, pool)),
+        "conv_bn_relu": ((x, w, b, *norm), (conv, bn)),
+    }
+    for name, (arrays, options) in cases.items():
+        forward = getattr(layer_utils, f"{name}_forward")
+        check = check_layer(
+            lambda *arrays, forward=forward, options=options: forward(*arrays, *options),
+            getattr(layer_utils, f"{name}_backward"),
+            *arrays,
+        )
+        assert check.passed, (name, check)
+
+
+def test_dropout_as_cells_call_it(rng):
+    from cs231n.classifiers.fc_net import dropout_backward, dropout_forward
+
+    x = rng.standard_normal((200, 200)) + 10
+    for p in (0.25, 0.7, 1):
+        out, _ = dropout_forward(x, {"mode": "train", "p": p})
+        same, cache = dropout_forward(x, {"mode": "test", "p": p})
+        assert np.mean(out == 0) == pytest.approx(1 - p, abs=0.01)  # p is the part that is kept
+        assert out.mean() == pytest.approx(x.mean(), rel=0.02)
+        np.testing.assert_array_equal(same, x)
+        np.testing.assert_array_equal(dropout_backward(x, cache), x)
+    param = {"mode": "train", "p": 0.2, "seed": 123}
+    check = check_layer(lambda x: dropout_forward(x, param), dropout_backward, x[:5, :5].copy())
+    assert check.passed, check
+    bad = {"mode": "train"}, {"p": 0.5}, {"mode": "train", "p": 0}, {"mode": "test", "p": -1}
+    for param in bad:
+        with pytest.raises((TypeError, ValueError), match=r"dropout_param\['(p|mode)'\] must be"):
+            dropout_forward(x, param)
+    with pytest.raises(ValueError, match="dropout_forward: p must be"):
+        dropout_forward(x, {"mode": "train", "p": 2})
+
+
+def test_two_layer_net(rng):
+    from cs231n.classifiers.fc_net import TwoLayerNet
+
+    model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
+    assert model.params["W1"].std() == pytest.approx(1e-3, rel=0.3)
+    assert not model.params["b1"].any()
+    shapes = {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}
+    for name, shape in shapes.items():
+        model.params[name] = np.linspace(-0.7, 0.4, num=np.prod(shape)).reshape(shape)
+    X, y = rng.standard_normal((3, 5)), np.array([0, 5, 1])
+    hidden = np.maximum(0, X @ model.params["W1"] + model.params["b1"])
+    expected = hidden @ model.params["W2"] + model.params["b2"]
+    np.testing.assert_allclose(model.loss(X), expected, rtol=1e-12)
+    for reg in (0.0, 0.7):
+        model.reg = reg
+        check_gradients(model, X, y)
+    assert TwoLayerNet().params["W1"].shape == (3072, 100)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reg": 3.14},
+        {"dropout": 1},
+        {"dropout": 0},
+        {"dropout": 0.5},
+        {"dropout_keep_ratio": 0.75},
+        {"normalization": "batchnorm", "reg": 0.1},
+        {"normalization": "layernorm"},
+        {"use_batchnorm": True},
+    ],
+)
+def test_fully_connected_net(options, rng):
+    from cs231n.classifiers.fc_net import FullyConnectedNet
+
+    X, y = rng.standard_normal((4, 15)), rng.integers(0, 10, 4)
+    model = FullyConnectedNet(
+        [20, 30], input_dim=15, weight_scale=0.3, dtype=np.float64, seed=123, **options
+    )
+    check_gradients(model, X, y)
+    kept = options.get("dropout", options.get("dropout_keep_ratio", 1))
+    drops = [layer for layer in model.layers if layer.backward.__name__ == "dropout_backward"]
+    assert len(drops) == (2 if kept not in (0, 1) else 0)
+    assert all(layer.forward.keywords["p"] == 1 - kept for layer in drops)
+    assert ("gamma2" in model.params) == bool(options.keys() & {"normalization", "use_batchnorm"})
+
+
+def test_networks_train(rng):
+    from cs231n.classifiers.cnn import ThreeLayerConvNet
+    from cs231n.classifiers.fc_net import FullyConnectedNet
+    from cs231n.solver import Solver
+
+    models = {
+        "plain": FullyConnectedNet([30, 30], weight_scale=0.05, input_dim=C * H * W),
+        "batchnorm": FullyConnectedNet([30], C * H * W, normalization="batchnorm"),
+        "dropout": FullyConnectedNet([30], C * H * W, dropout_keep_ratio=0.5),
+        "conv": ThreeLayerConvNet((C, H, W), 4, filter_size=3, weight_scale=1e-2, hidden_dim=20),
+    }
+    data = toy((C, H, W), rng)
+    for name, model in models.items():
+        solver = Solver(
+            model, data, num_epochs=20, batch_size=20, update_rule="adam",
+            optim_config={"learning_rate": 5e-3}, verbose=False, print_every=100,
+        )  # fmt: skip
+        solver.train()
+        assert solver.loss_history[-1] < solver.loss_history[0], name
+        assert len(solver.train_acc_history) == len(solver.val_acc_history) == 21
+        assert np.argmax(model.loss(data["X_val"]), axis=1).shape == (20,)
+        if name == "batchnorm":
+            assert (solver.last_params["running_mean1"] != 0).all()
+
+
+def test_three_layer_conv_net(rng):
+    from cs231n.classifiers.cnn import ThreeLayerConvNet
+
+    model = ThreeLayerConvNet()
+    loss, _ = model.loss(rng.standard_normal((5, 3, 32, 32)), rng.integers(0, 10, 5))
+    assert loss == pytest.approx(np.log(10), abs=0.01)
+    assert model.params["W1"].shape == (32, 3, 7, 7)
+    model = ThreeLayerConvNet(
+        num_filters=3, filter_size=3, input_dim=(3, 6, 6), hidden_dim=7, dtype=np.float64, reg=0.5,
+        weight_scale=0.1,
+    )  # fmt: skip
+    check_gradients(model, rng.standard_normal((2, 3, 6, 6)), np.array([0, 4]))
+
+
+def test_fast_layers_agree_with_the_naive_ones(rng):
+    from cs231n.fast_layers import (
+        conv_backward_fast,
+        conv_forward_fast,
+        max_pool_backward_fast,
+        max_pool_forward_fast,
+    )
+    from cs231n.layers import (
+        conv_backward_naive,
+        conv_forward_naive,
+        max_pool_backward_naive,
+        max_pool_forward_naive,
+    )
+
+    x, w, b = (rng.standard_normal(s) for s in ((3, 3, 7, 7), (4, 3, 3, 3), (4,)))
+    conv, pool = {"stride": 2, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
+    naive, fast = conv_forward_naive(x, w, b, conv), conv_forward_fast(x, w, b, conv)
+    assert rel_error(naive[0], fast[0]) < 1e-9
+    dout = rng.standard_normal(fast[0].shape)
+    pairs = zip(conv_backward_naive(dout, naive[1]), conv_backward_fast(dout, fast[1]), strict=True)
+    assert all(np.allclose(a, b, atol=1e-12) for a, b in pairs)
+    naive, fast = max_pool_forward_naive(x, pool), max_pool_forward_fast(x, pool)
+    np.testing.assert_array_equal(naive[0], fast[0])
+    dout = rng.standard_normal(fast[0].shape)
+    expected = max_pool_backward_naive(dout, naive[1])
+    np.testing.assert_array_equal(expected, max_pool_backward_fast(dout, fast[1]))
+
+
+def test_normalization_as_cells_call_it(rng):
+    from cs231n.layers import (
+        batchnorm_backward,
+        batchnorm_backward_alt,
+        batchnorm_forward,
+        layernorm_forward,
+        spatial_batchnorm_forward,
+        spatial_groupnorm_backward,
+        spatial_groupnorm_quick_forward,
+    )
+
+    a, gamma, beta = 4 * rng.standard_normal((200, 3)) + 1, np.arange(1.0, 4), np.arange(11.0, 14)
+    out, cache = batchnorm_forward(a, gamma, beta, {"mode": "train"})
+    np.testing.assert_allclose(out.mean(axis=0), beta, rtol=1e-6)
+    np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-4)
+    for ours, other in zip(
+        batchnorm_backward(a, cache), batchnorm_backward_alt(a, cache), strict=True
+    ):
+        np.testing.assert_array_equal(ours, other)
+    bn_param = {"mode": "train"}  # one dict for all batches, then for the test
+    for _ in range(50):
+        batchnorm_forward(4 * rng.standard_normal((200, 3)) + 1, gamma, beta, bn_param)
+    bn_param["mode"] = "test"
+    out, _ = batchnorm_forward(a, gamma, beta, bn_param)
+    np.testing.assert_allclose(out.mean(axis=0), beta, atol=0.5)
+    np.testing.assert_allclose(out.std(axis=0), gamma, rtol=0.2)
+    out, _ = layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
+    np.testing.assert_allclose(out.mean(axis=1), 0, atol=1e-12)
+    x = 4 * rng.standard_normal((2, 6, 4, 5)) + 10
+    out, _ = spatial_batchnorm_forward(x, np.ones(6), np.zeros(6), {"mode": "train"})
+    np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+    ones = np.ones((1, 6, 1, 1))
+    out, cache = spatial_groupnorm_quick_forward(x, ones, 0 * ones, 2, {"mode": "train"})
+    np.testing.assert_allclose(out.reshape(4, -1).std(axis=1), 1, rtol=1e-4)
+    shapes = [gradient.shape for gradient in spatial_groupnorm_backward(x, cache)]
+    assert shapes == [x.shape, ones.shape, ones.shape]
+
+
+def test_update_rules_as_cells_call_them():
+    from cs231n.optim import adam, rmsprop, sgd, sgd_momentum
+
+    ends = (-0.4, 0.6), (-0.6, 0.4), (0.6, 0.9)
+    w, dw, v = (np.linspace(*pair, num=20).reshape(4, 5) for pair in ends)
+    config = {"learning_rate": 1e-3, "velocity": v.copy()}
+    next_w, _ = sgd_momentum(w.copy(), dw, config=config)
+    np.testing.assert_allclose(config["velocity"], 0.9 * v - 1e-3 * dw)
+    np.testing.assert_allclose(next_w, w + 0.9 * v - 1e-3 * dw)
+    np.testing.assert_allclose(sgd(w.copy(), dw)[0], w - 1e-2 * dw)
+    config = {"learning_rate": 1e-2, "cache": v.copy()}
+    next_w, _ = rmsprop(w.copy(), dw, config=config)
+    np.testing.assert_allclose(next_w, w - 1e-2 * dw / np.sqrt(config["cache"]), rtol=1e-6)
+    config = {"learning_rate": 1e-2, "m": dw.copy(), "v": v.copy(), "t": 5}
+    _, config = adam(w.copy(), dw, config=config)
+    assert config["t"] == 6
+
+
+def test_grid_of_filters(rng):
+    from cs231n.vis_utils import visualize_grid
+
+    filters = rng.standard_normal((5, 3, 4, 6)).transpose(0, 2, 3, 1)
+    filters[4] = 7.0  # of one colour
+    grid = visualize_grid(filters)
+    assert grid.shape == (3 * 4 + 2, 3 * 6 + 2, 3)
+    first, fifth = grid[:4, :6], grid[5:9, 7:13]
+    assert (first.min(), first.max()) == (0, 255)
+    np.testing.assert_allclose(np.diff(first.ravel()) * np.diff(filters[0].ravel()) >= 0, True)
+    assert not fifth.any()
+    assert not grid[4].any()  # padding
+    assert not grid[10:, 14:].any()  # no image there
+    assert visualize_grid(filters, padding=0).shape == (12, 18, 3)
+
+
+def write_cifar(folder, rng):
+    folder.mkdir()
+    for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
+        records = rng.integers(0, 256, (4, 3073), np.uint8)
+        records[:, 0] = range(4)
+        records.tofile(folder / name)
+
+
+def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
+    from cs231n.data_utils import get_CIFAR10_data
+
+    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path / "cifar"))
+    with pytest.raises(FileNotFoundError, match="it takes the binary version of CIFAR-10"):
+        get_CIFAR10_data()
+    write_cifar(tmp_path / "cifar", rng)
+    data = get_CIFAR10_data(num_training=15, num_validation=5, num_test=3, subtract_mean=False)
+    shapes = {key: value.shape for key, value in data.items()}
+    assert shapes["X_train"] == (15, 3, 32, 32)
+    assert (shapes["y_val"], shapes["X_test"]) == ((5,), (3, 3, 32, 32))
+    np.testing.assert_array_equal(data["y_train"], [0, 1, 2, 3] * 3 + [0, 1, 2])
+    record = np.fromfile(tmp_path / "cifar" / "data_batch_1.bin", np.uint8)[3073:6146]
+    assert data["X_train"][1, 2, 0, 5] == record[1 + 2 * 1024 + 5]
+    less = get_CIFAR10_data(15, 5, 3)
+    np.testing.assert_allclose(less["X_train"].mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(
+        less["X_test"], data["X_test"] - data["X_train"].mean(axis=0), atol=1e-3
+    )
+    with pytest.raises(ValueError, match="holds fewer images than"):
+        get_CIFAR10_data(15, 50, 3)
+    (tmp_path / "cifar" / "test_batch.bin").write_bytes(b"\x80\x04" * 3073)
+    with pytest.raises(ValueError, match=r"test_batch\.bin is no file of CIFAR-10's binary"):
+        get_CIFAR10_data(15, 5, 3)
