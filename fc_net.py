@@ -178,8 +178,7 @@ class Network:
     def forward(self, X, *, training=False):
         """Run the layers: scores (N, C), and a list of each layer that ran with its cache.
 
-        training says whether those layers run that are only there in training, or those that take
-        their place.
+        Of layers that run in one mode only, training runs those of 'train', otherwise of 'test'.
         """
         mode = "train" if training else "test"
         out, caches = self._as_floats(X), []

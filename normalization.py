@@ -89,6 +89,44 @@ def spatial_batchnorm_backward(dout, cache):
     return _batchnorm_backward("spatial_batchnorm_backward", dout, cache)
 
 
+def _batchnorm_forward(function, x, gamma, beta, bn_param, shape):
+    """Batch normalization over all axes of x but axis 1."""
+    x, gamma, beta = _check_arrays(function, x, gamma, beta, shape)
+    keys = ("mode", "eps", "momentum", "running_mean", "running_var")
+    mode, eps, momentum = _check_param(function, "bn_param", bn_param, keys)
+    check_choice(function, ("train", "test"), **{"bn_param['mode']": mode})
+    running = _running(function, bn_param, x)
+    if mode == "train":
+        if len(x) == 0:
+            raise ValueError(f"{function}: x must hold examples in training, got {x.shape}")
+        axes = (0, *range(2, x.ndim))
+        xhat, mean, var, s = _normalize(x, axes, eps)
+        for average, value in zip(running, (mean, var), strict=True):
+            average *= momentum
+            average += (1 - momentum) * value.ravel()
+    else:
+        mean, var = (_by_channel(average.astype(x.dtype, copy=False), x) for average in running)
+        s = np.sqrt(var + eps)
+        xhat = x - mean
+        xhat /= s
+    return _scale(xhat, gamma, beta), (xhat, gamma, s, mode)
+
+
+def _batchnorm_backward(function, dout, cache):
+    xhat, gamma, s, mode = cache
+    dout = as_dout(function, dout, xhat.shape)
+    axes = (0, *range(2, dout.ndim))
+    dgamma, dbeta = (dout * xhat).sum(axes), dout.sum(axes)
+    scale = _by_channel(gamma, dout) / s
+    if mode == "test":
+        return dout * scale, dgamma, dbeta
+    m = dout.size / len(gamma)
+    dx = dout - _by_channel(dbeta / m, dout)
+    dx -= xhat * _by_channel(dgamma / m, dout)
+    dx *= scale
+    return dx, dgamma, dbeta
+
+
 def layernorm_forward(x, gamma, beta, ln_param):
     """Layer normalization: x (N, D), gamma and beta (D,) -> out (N, D).
 
@@ -166,43 +204,6 @@ def _scale(xhat, gamma, beta):
 def _by_channel(array, x):
     """A number a feature or channel, in the shape that broadcasts along axis 1 of x."""
     return array.reshape(-1, *(1,) * (x.ndim - 2))
-
-
-def _batchnorm_forward(function, x, gamma, beta, bn_param, shape):
-    x, gamma, beta = _check_arrays(function, x, gamma, beta, shape)
-    keys = ("mode", "eps", "momentum", "running_mean", "running_var")
-    mode, eps, momentum = _check_param(function, "bn_param", bn_param, keys)
-    check_choice(function, ("train", "test"), **{"bn_param['mode']": mode})
-    running = _running(function, bn_param, x)
-    if mode == "train":
-        if len(x) == 0:
-            raise ValueError(f"{function}: x must hold examples in training, got {x.shape}")
-        axes = (0, *range(2, x.ndim))
-        xhat, mean, var, s = _normalize(x, axes, eps)
-        for average, value in zip(running, (mean, var), strict=True):
-            average *= momentum
-            average += (1 - momentum) * value.ravel()
-    else:
-        mean, var = (_by_channel(average.astype(x.dtype, copy=False), x) for average in running)
-        s = np.sqrt(var + eps)
-        xhat = x - mean
-        xhat /= s
-    return _scale(xhat, gamma, beta), (xhat, gamma, s, mode)
-
-
-def _batchnorm_backward(function, dout, cache):
-    xhat, gamma, s, mode = cache
-    dout = as_dout(function, dout, xhat.shape)
-    axes = (0, *range(2, dout.ndim))
-    dgamma, dbeta = (dout * xhat).sum(axes), dout.sum(axes)
-    scale = _by_channel(gamma, dout) / s
-    if mode == "test":
-        return dout * scale, dgamma, dbeta
-    m = dout.size / len(gamma)
-    dx = dout - _by_channel(dbeta / m, dout)
-    dx -= xhat * _by_channel(dgamma / m, dout)
-    dx *= scale
-    return dx, dgamma, dbeta
 
 
 # ------------------------------------------------------------------ checks
