@@ -33,12 +33,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 TILE = 4  # T
+SIZES = (3, 5)  # widths of masks, for which it pays
 POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)  # and infinity
 
 
 def is_faster(w, stride, n):
     """Whether it is, for masks w and n images: measured; below, the transforms cost too much."""
-    return stride == 1 and w.shape[3] in (3, 5) and w.shape[1] >= 3 and n >= 32
+    return stride == 1 and w.shape[3] in SIZES and w.shape[1] >= 3 and n >= 32
 
 
 @lru_cache
