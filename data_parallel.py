@@ -16,7 +16,7 @@ class DataParallel:
     Loss and gradients are the means over the parts, weighted by their sizes, and so those of the
     whole batch, to rounding. NumPy lets other threads run while it computes; so all layers use all
     cores, where threads of the matrix products speed up nothing but these. What it is worth depends
-    on the network: a `ConvNet` on two cores is trained 1.3 to 1.4 times as fast, most
+    on the network: a `ConvNet` on two cores is trained 1.3 to 1.5 times as fast, most
     fully-connected networks more slowly (measured by ``benchmarks/fewer_multiplications.py``).
 
     Parameters
@@ -86,7 +86,7 @@ class DataParallel:
         if y is None:
             return np.concatenate(results)
         weights = np.diff(bounds) / n
-        loss = float(sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True)))
+        loss = sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True))
         grads = results[0][1]
         for name, total in grads.items():
             total *= weights[0]
