@@ -1,1 +1,1 @@
-"""What a course makes of the project: the hand-in."""
+"""What a course makes of the project: the hand-in, the starter for students, the autograder."""

@@ -33,6 +33,7 @@ ARCHIVE = (
     "benchmarks/*.txt",
     "benchmarks/*.png",
     "leaderboard/*.csv",
+    "course/*.md",
     "course/*.typ",
     NOTEBOOK,
 )

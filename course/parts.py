@@ -1,0 +1,121 @@
+"""The parts of the assignment, in its order: the functions that students write, and their points.
+
+The starter leaves them out, the autograder grades them; both read this table and nothing else.
+"""
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """A function of the assignment.
+
+    ``task`` says what is to be written. ``docstring`` stands in the starter in place of the
+    function's own, where that one holds the answer to a question of the assignment. A part of 0
+    points goes beyond the assignment: it is left out because it would give another part away.
+    """
+
+    name: str
+    file: str
+    points: int
+    task: str
+    docstring: str = ""
+
+
+_GRADIENTS = "Gradients of `{}`: {}, by formulas that you derive in the notebook."
+_NEED_DX = (
+    "\n\nThe first layer of a network has no use for dx: need_dx=False saves its computation, and "
+    "dx is\nNone."
+)
+
+PARTS = [
+    Part(
+        "fc_forward", "layers.py", 5,
+        "out, for examples flattened to D numbers, and the cache that fc_backward unpacks.",
+    ),
+    Part(
+        "fc_backward", "layers.py", 10,
+        "dx of x's shape (None where need_dx is False), dw and db.",
+        _GRADIENTS.format("fc_forward", "dx, dw, db") + _NEED_DX,
+    ),
+    Part("relu_forward", "layers.py", 3, "out, and the cache that relu_backward unpacks."),
+    Part(
+        "relu_backward", "layers.py", 5,
+        "dx. The cache has the shape of out.",
+        "Gradient of `relu_forward`, dx; at x = 0 this project takes the subgradient 0.",
+    ),
+    Part("sigmoid_forward", "layers.py", 4, "out, and the cache that sigmoid_backward unpacks."),
+    Part(
+        "sigmoid_backward", "layers.py", 4,
+        "dx. The cache has the shape of out.",
+        "Gradient of `sigmoid_forward`, dx.",
+    ),
+    Part("tanh_forward", "layers.py", 3, "out, and the cache that tanh_backward unpacks."),
+    Part(
+        "tanh_backward", "layers.py", 3,
+        "dx. The cache has the shape of out.",
+        "Gradient of `tanh_forward`, dx.",
+    ),
+    Part(
+        "softmax_loss", "layers.py", 13,
+        "the loss, a Python float, and dx. No score may overflow, and the loss stays finite.",
+        "Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).\n\n"
+        "The loss is the mean over the N examples, in nats. For one example with scores s, label c"
+        "\nand m = max_k s_k::\n\n"
+        "    L = -log softmax(s)_c = -(s_c - m) + log sum_k exp(s_k - m)\n\n"
+        "Subtracting m changes nothing and keeps every exponent at or below 0. The loss is finite "
+        "for all\nfinite float32 scores, and for float64 scores up to half the largest float64. "
+        "dx is dL/dx, by a\nformula that you derive in the notebook.",
+    ),
+    Part(
+        "FullyConnectedNet.__init__", "fc_net.py", 8,
+        "call super().__init__, then append the layers by self.add_fc, self.add_dropout and "
+        "ACTIVATIONS.",
+    ),
+    Part(
+        "Network.forward", "fc_net.py", 5,
+        "the scores, and a list of (layer, cache), one for each layer that ran. X becomes an "
+        "array of the net's dtype by self._as_floats; layer.names are the keys in self.params of "
+        "what layer.forward takes after its input.",
+    ),
+    Part(
+        "Network.backward", "fc_net.py", 7,
+        "the gradient that leaves the last layer's backward, dL/dX, and the dict of gradients. A "
+        "layer with names takes need_dx and returns dx and their gradients; another returns dx. "
+        "Only the first layer's dx may be saved, and only where need_dx is False.",
+    ),
+    Part(
+        "Network.loss", "fc_net.py", 10,
+        "the scores where y is None; else the loss, a Python float, and the dict of gradients, "
+        "both with the penalty where self.reg is not 0.",
+    ),
+    Part(
+        "Network.input_gradient", "fc_net.py", 0,
+        "dL/dX, by what you have written above.",
+    ),
+    Part(
+        "conv_forward_naive", "conv.py", 6,
+        "out, and the cache that conv_backward_naive unpacks: image is x with its padding.",
+    ),
+    Part(
+        "conv_backward_naive", "conv.py", 8,
+        "dx of x's shape, which is without padding (None where need_dx is False), dw and db.",
+        _GRADIENTS.format("conv_forward_naive", "dx, dw, db") + _NEED_DX,
+    ),
+    Part(
+        "max_pool_forward_naive", "conv.py", 3,
+        "out, and the cache that max_pool_backward_naive unpacks.",
+    ),
+    Part(
+        "max_pool_backward_naive", "conv.py", 3,
+        "dx of x's shape.",
+        "Gradient of `max_pool_forward_naive`, dx, by a formula that you derive in the notebook.\n"
+        "\nOn a tie the gradient goes to the first of the largest in row-major order (top row "
+        "first, then\nfrom the left). Windows may overlap.",
+    ),
+    Part(
+        "ConvNet.__init__", "conv_net.py", 0,
+        "call super().__init__, then append the layers by self.add_conv, POOL, ACTIVATIONS, "
+        "self.add_fc and self.add_dropout.",
+    ),
+]  # fmt: skip
+POINTS = sum(part.points for part in PARTS)
