@@ -35,6 +35,8 @@ ARCHIVE = (
     "leaderboard/*.csv",
     "course/*.md",
     "course/*.typ",
+    "course/grader/setup.sh",
+    "course/grader/run_autograder",
     NOTEBOOK,
 )
 # The key under which an executed notebook keeps the checksums of what it ran and what it wrote.

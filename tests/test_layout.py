@@ -37,7 +37,7 @@ def test_top_modules_import_no_drawer_but_support(name):
 
 @pytest.mark.parametrize("drawer", DRAWERS)
 def test_drawers_import_downwards(drawer):
-    for path in (ROOT / drawer).glob("*.py"):
+    for path in (ROOT / drawer).rglob("*.py"):
         assert imported(path) & OURS <= DRAWERS[drawer] | {drawer}, path
 
 
@@ -54,6 +54,7 @@ def test_the_mathematics_needs_numpy_only(name):
         ("data_utils", ["requests", "pooch", "pandas", "optuna"]),
         ("leaderboard.recipes", ["optuna", "matplotlib"]),
         ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),
+        ("course.grader.judge", ["tqdm", "pandas", "matplotlib", "nbformat", "optuna"]),
     ],
 )
 def test_light_modules_load_nothing_heavy(module, heavy):
@@ -80,7 +81,7 @@ def test_no_source_is_missed_by_the_appendix_the_archive_and_the_record():
 def test_archive_has_what_the_readme_shows():
     archive = files(ROOT, ARCHIVE)
     readmes = [name for name in archive if name.endswith("README.md")]
-    assert len(readmes) == 4
+    assert len(readmes) == 5
     for name in readmes:
         folder = (ROOT / name).parent
         for part in (ROOT / name).read_text(encoding="utf-8").split("](")[1:]:
