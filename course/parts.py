@@ -1,6 +1,6 @@
 """The parts of the assignment, in its order: the functions that students write, and their points.
 
-The starter leaves them out, the autograder grades them; both read this table and nothing else.
+The starter leaves their bodies out, the autograder grades them; both read this table.
 """
 
 from typing import NamedTuple

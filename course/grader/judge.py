@@ -92,9 +92,8 @@ def grade(part, scratch, seed, seconds):
     names = [name.partition(".")[2] for name in functions]
     rng = np.random.default_rng([seed, *part.name.encode()])
     lost = []
-    with Student(
-        scratch, seconds, functions, names, FAST if part.file == "conv.py" else ()
-    ) as code:
+    refused = FAST if part.file == "conv.py" else ()
+    with Student(scratch, seconds, functions, names, refused) as code:
         for number, check in enumerate(checks):
             try:
                 check(code, rng)
@@ -132,7 +131,7 @@ def write_results(root, results):
     os.replace(temporary, path)
 
 
-def test(i, score, output):
+def as_row(i, score, output):
     """A row of Gradescope's results, for a part by its index."""
     part = PARTS[i]
     output = output if len(output) <= LONGEST else output[:LONGEST] + " ..."
@@ -155,7 +154,7 @@ def main(arguments=None):
     numbers = [i for i, part in enumerate(PARTS) if part.points and part.name in chosen]
     start = time.monotonic()
     root = arguments.root.resolve()
-    tests = [test(i, 0.0, "The grading did not get here.") for i in numbers]
+    tests = [as_row(i, 0.0, "The grading did not get here.") for i in numbers]
     write_results(root, {"tests": tests, "output": "The autograder did not finish."})
     become_subreaper()
     os.umask(0o077)
@@ -167,7 +166,7 @@ def main(arguments=None):
     with Scratch(submission, arguments.same_user) as scratch:
         seed = seed_of(scratch)
         for row, i in enumerate(numbers):
-            tests[row] = test(i, *grade(PARTS[i], scratch, seed, arguments.seconds))
+            tests[row] = as_row(i, *grade(PARTS[i], scratch, seed, arguments.seconds))
     seconds = time.monotonic() - start
     total = sum(row["score"] for row in tests)
     output = f"{total:g} of {sum(row['max_score'] for row in tests)} points."

@@ -27,10 +27,9 @@ class Layer:
     """
 
     cases = ()
-    output = "out"
 
     def __init__(self, module, forward, backward, inputs):
-        self.module, self.inputs = module.__name__, inputs
+        self.module = module.__name__
         self.names = forward, backward
         self.forward, self.backward = getattr(module, forward), getattr(module, backward)
         self.gradients = ["d" + name for name in inputs]

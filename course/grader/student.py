@@ -19,6 +19,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from course.grader.wire import Channel, Closed, Late, RemoteError
 
 HERE = Path(__file__).parent
@@ -26,6 +28,7 @@ SOURCE = HERE.parent.parent
 MODULES = ("layers.py", "fc_net.py", "conv.py")  # which students write
 MAX_BYTES = 2**20  # of one of a student's files
 MAX_FILES = 50
+MAX_NUMBERS = 1000  # that a student's network gives to one of the course's layers
 MEMORY = 2**31
 SUBREAPER = 36  # of prctl(2)
 UIDS = range(30_000, 60_000)  # of users who exist nowhere
@@ -150,7 +153,7 @@ class Student:
         os.close(theirs_in)
         os.close(theirs_out)
         self.pipes = ours_in, ours_out
-        self.channel = Channel(ours_in, ours_out, self.functions.__getitem__, self.seconds)
+        self.channel = Channel(ours_in, ours_out, self._bounded, self.seconds)
         return self
 
     def __call__(self, name, *args, **kwargs):
@@ -168,6 +171,18 @@ class Student:
         except Exception as error:  # messages of no meaning: the process has written its own
             kind = type(error).__name__
             raise CodeError(f"the program answered with nonsense ({kind})") from None
+
+    def _bounded(self, name):
+        """A function of the judge's, which a student cannot have fill its memory."""
+        function = self.functions[name]
+
+        def bounded(*args, **kwargs):
+            arrays = (v for v in (*args, *kwargs.values()) if isinstance(v, np.ndarray))
+            if sum(array.size for array in arrays) > MAX_NUMBERS:
+                raise ValueError(f"{name}: more than {MAX_NUMBERS} numbers in one call")
+            return function(*args, **kwargs)
+
+        return bounded
 
     def __exit__(self, *_):
         for pipe in self.pipes:

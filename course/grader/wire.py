@@ -25,7 +25,7 @@ from support.npz import read_header, read_member
 
 LENGTHS = struct.Struct("<II")
 MAX_BYTES = 2**20  # of one part of a message
-MAX_KEPT = 1000  # objects that one side keeps for the other
+MAX_KEPT = 200  # objects that one side keeps for the other
 LONGEST = 500  # characters of an error's text
 PAUSE = 0.5  # seconds
 

@@ -5,7 +5,7 @@ after it, nothing of what this process says is trusted any more, and nothing her
 """
 
 import ctypes
-import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -77,7 +77,7 @@ class Functions:
         self.ours = {
             "changed": self.changed,
             "forgive": self.forgive,
-            "method": lambda thing, name, *args, **kwargs: getattr(thing, name)(*args, **kwargs),
+            "method": lambda thing, name, *a, **k: self.run(getattr(thing, name), *a, **k),
             "activate": self.activate,
             "describe": describe,
             "set_params": lambda net, params: net.params.update(params),
@@ -87,7 +87,7 @@ class Functions:
         }
 
     def __call__(self, name):
-        if name in ("changed", "forgive", "borrow"):
+        if name in ("changed", "forgive", "borrow", "method"):
             return self.ours[name]
         return partial(self.run, self.ours.get(name) or self.student(name))
 

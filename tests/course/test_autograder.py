@@ -1,19 +1,21 @@
 """Typical errors: each loses the points of its own part, and is told to the student."""
 
 import json
-import os
 import subprocess
+import sys
 import zipfile
 
 import pytest
 from graded import grade, lay_out, run, solution
 
 from course import autograder
+from course.grader.compare import is_close
 from course.grader.judge import CHECKS
+from course.grader.layer_checks import CONV, FC, POOL, RELU, SIGMOID, TANH
 from course.parts import PARTS, POINTS
 from course.starter import make_starter
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Gradescope's machines run Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Gradescope runs Linux")
 GRADED = {part.name: part.points for part in PARTS if part.points}
 
 
@@ -219,6 +221,9 @@ Network.backward = wrong
     "penalty on biases": ("Network.loss", "fc_net", LOSS.format("y is not None",
                           "loss += 0.5 * self.reg * np.sum(w * w); grads[name] += self.reg * w"),
                           ALL, "loss has a penalty on the biases too"),
+    "X in place": ("Network.loss", "fc_net",
+                   METHOD.format("Network", "loss", "    args[0][...] = 0"),
+                   SOME, "changes X in place"),
     "never in training": ("Network.loss", "fc_net", LOSS.format("False", WEIGHTS.format(0.5, 1)),
                           SOME, "must call self.forward with training=True"),
     "conv without bias": ("conv_forward_naive", "conv",
@@ -393,6 +398,15 @@ def test_a_submission_in_a_folder_is_found(root):
     assert row["score"] == GRADED["fc_forward"]
 
 
+def test_a_network_may_use_functions_of_the_students_layers(root):
+    added = {
+        "layers": "def double(x):\n    return 2 * x\n",
+        "fc_net": "from layers import double, fc_forward\nassert double(2) == 4\n",
+    }
+    rows = grade(root, solution(**added), "--parts", "Network.forward")
+    assert rows["Network.forward"]["score"] == GRADED["Network.forward"], rows
+
+
 def test_the_zip_is_what_gradescope_expects(tmp_path):
     for name in "ab":
         autograder.main(["--out", str(tmp_path / name)])
@@ -407,3 +421,23 @@ def test_the_zip_is_what_gradescope_expects(tmp_path):
         assert modes[name] & 0o111
         assert script.startswith(b"#!/usr/bin/env bash\n")
         subprocess.run(["bash", "-n"], input=script, check=True)
+
+
+@pytest.mark.parametrize("layer", [FC, RELU, SIGMOID, TANH, CONV, POOL], ids=lambda x: x.names[0])
+def test_a_typical_error_is_none_of_the_right_values(layer, rng):
+    """What is compared with a student's values is never what is expected; each can be computed."""
+    seen = set()
+    for case in layer.cases:
+        arrays, rest = layer.draw(case, rng)
+        out, cache = layer.forward(*arrays, *rest)
+        dout = rng.standard_normal(out.shape)
+        expected = layer.backward(dout, cache)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        errors = layer.backward_errors(arrays, rest, dout, expected)
+        right = dict(zip(layer.gradients, expected, strict=True)) | {"out": out}
+        for name, typical in {**errors, "out": layer.forward_errors(arrays, rest, out)}.items():
+            for text, value in typical:
+                if not is_close(value(), right[name]):
+                    seen.add((name, text))
+    typical = {**errors, "out": layer.forward_errors(arrays, rest, out)}
+    assert seen == {(name, text) for name, found in typical.items() for text, _ in found}

@@ -1,6 +1,7 @@
 """Code that attacks the autograder loses its own points, and nothing else happens."""
 
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from graded import grade, lay_out, processes_of_students, run, solution
 
 from course.parts import PARTS
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Gradescope's machines run Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Gradescope runs Linux")
 is_root = hasattr(os, "getuid") and os.getuid() == 0
 needs_root = pytest.mark.skipif(not is_root, reason="only root can become another user")
 POINTS = {part.name: part.points for part in PARTS}
@@ -246,7 +247,8 @@ for name in ('os.system', '__import__', 'layers.np', 'layers._check_fc', 'layers
         channel.call(name, 'true')
     except Exception as error:
         told.append(error.kind)
-for args in ((), (1,), ({'a': 1},), (np.ones(2), 'x', None)):
+large = np.ones((9000, 1)), np.ones((1, 9000)), np.ones(9000)  # 650 MB of products
+for args in ((), (1,), ({'a': 1},), (np.ones(2), 'x', None), large):
     try:
         channel.call('layers.fc_forward', *args)
     except Exception as error:
@@ -256,6 +258,6 @@ def wrong(self, *args, **kwargs):
 Network.forward = Network.loss = wrong
 """
     rows = grade(root, solution(fc_net=fc_net), "--parts", part)
-    told = "['KeyError', 'KeyError', 'KeyError', 'KeyError', 'KeyError', 'KeyError', 'TypeError'"
-    assert told in rows[part]["output"]
+    told = ["KeyError"] * 6 + ["TypeError"] * 4 + ["ValueError"]
+    assert str(told) in rows[part]["output"]
     assert rows[part]["score"] == 0
