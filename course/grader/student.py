@@ -93,8 +93,9 @@ class Scratch:
         copy_code(submission, self.student)
         caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(SOURCE / "support", self.course / "support", ignore=caches)
-        for name in ("wire.py", "worker.py"):
-            shutil.copy(HERE / name, self.course / name)
+        given = [path for path in SOURCE.glob("*.py") if path.name not in MODULES]
+        for path in (*given, HERE / "wire.py", HERE / "worker.py"):
+            shutil.copy(path, self.course)
         self.uid = None if same_user or os.getuid() else _free_uid()
         for path in self.folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)

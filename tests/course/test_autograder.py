@@ -223,7 +223,7 @@ Network.backward = wrong
                           ALL, "loss has a penalty on the biases too"),
     "X in place": ("Network.loss", "fc_net",
                    METHOD.format("Network", "loss", "    args[0][...] = 0"),
-                   SOME, "changes X in place"),
+                   SOME, "changes args in place"),
     "never in training": ("Network.loss", "fc_net", LOSS.format("False", WEIGHTS.format(0.5, 1)),
                           SOME, "must call self.forward with training=True"),
     "conv without bias": ("conv_forward_naive", "conv",
