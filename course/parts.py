@@ -57,7 +57,7 @@ PARTS = [
     ),
     Part(
         "softmax_loss", "layers.py", 13,
-        "the loss, a Python float, and dx. No score may overflow, and the loss stays finite.",
+        "the loss, a number, and dx. No score may overflow, and the loss stays finite.",
         "Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).\n\n"
         "The loss is the mean over the N examples, in nats. For one example with scores s, label c"
         "\nand m = max_k s_k::\n\n"
@@ -68,12 +68,13 @@ PARTS = [
     ),
     Part(
         "FullyConnectedNet.__init__", "fc_net.py", 8,
-        "call super().__init__, then append the layers by self.add_fc, self.add_dropout and "
-        "ACTIVATIONS.",
+        "call super().__init__, then append the layers by self.add_fc, self.add_normalization, "
+        "ACTIVATIONS and self.add_dropout, in this order.",
     ),
     Part(
         "Network.forward", "fc_net.py", 5,
-        "the scores, and a list of (layer, cache), one for each layer that ran. X becomes an "
+        "the scores, and a list of (layer, cache), one for each layer that ran: those "
+        "whose mode is None, 'train' where training is True, 'test' otherwise. X becomes an "
         "array of the net's dtype by self._as_floats; layer.names are the keys in self.params of "
         "what layer.forward takes after its input.",
     ),
@@ -85,7 +86,7 @@ PARTS = [
     ),
     Part(
         "Network.loss", "fc_net.py", 10,
-        "the scores where y is None; else the loss, a Python float, and the dict of gradients, "
+        "the scores where y is None; else the loss, a number, and the dict of gradients, "
         "both with the penalty where self.reg is not 0.",
     ),
     Part(
@@ -114,8 +115,8 @@ PARTS = [
     ),
     Part(
         "ConvNet.__init__", "conv_net.py", 0,
-        "call super().__init__, then append the layers by self.add_conv, POOL, ACTIVATIONS, "
-        "self.add_fc and self.add_dropout.",
+        "call super().__init__, then append the layers by self.add_conv, "
+        "self.add_normalization, POOL, ACTIVATIONS, self.add_fc and self.add_dropout.",
     ),
 ]  # fmt: skip
 POINTS = sum(part.points for part in PARTS)

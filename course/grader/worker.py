@@ -135,7 +135,7 @@ def describe(net):
     for layer in net.layers:
         functions = (layer.forward, layer.backward)
         names = [getattr(f, "func", f).__name__ for f in functions]
-        layers.append([*names, list(layer.names), bool(layer.only_in_training)])
+        layers.append([*names, list(layer.names), layer.mode])
     return {"layers": layers, "params": dict(net.params)}
 
 
