@@ -28,7 +28,7 @@ from support.plotted import as_arrays, as_numbers, check_dict, check_table, set_
 FORMATS = {
     **dict.fromkeys(("training accuracy", "validation accuracy", "test accuracy"), "{:.2%}"),
     **dict.fromkeys(("validation error", "test error", "worst", "std"), "{:.2%}"),
-    **dict.fromkeys(("minutes", "seconds"), "{:.1f}"),
+    **dict.fromkeys(("TFLOP", "minutes", "seconds"), "{:.1f}"),
     **dict.fromkeys(("learning_rate", "lr_decay", "reg"), "{:g}"),
     "weight_scale": "{:.2g}",
     "max rel. error": "{:.1e}",

@@ -10,16 +10,16 @@ does not train again what is finished. Several runs may share a folder of checkp
 at a time trains a network.
 
 ``--record leaderboard/recipes.csv`` adds what a run measured to that file, from which `summary`
-makes the table of the notebook and of this folder's README.
+makes the table of the notebook and of this folder's README. On images that are no digits
+``--undistorted`` leaves out what was made for digits::
+
+    python -m leaderboard.recipes conv --undistorted --data FOLDER_OF_FASHION_MNIST
 """
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ from data_utils import HEADERS, load_mnist, save_submission
 from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, distort
 from leaderboard.ensemble import Ensemble
+from leaderboard.record import add_run, record, writable
+from leaderboard.record import summary as summary  # of runs that --record has written
 from optim import cosine
 from solver import Solver
 from support.checks import as_path, check_choice, check_integer
@@ -41,7 +43,6 @@ from support.examples import check_examples
 from support.workers import locked, parallel, start_manager
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
-OUT_BYTES = 2**20  # more than any file that the command writes at its end
 
 
 class Training(NamedTuple):
@@ -62,7 +63,7 @@ class Training(NamedTuple):
     transform : callable or None
         As `Solver` takes it.
     adversarial : float
-        Where above 0, the transform is `adversarial`, of this size.
+        Where above 0, `adversarial` of this size follows on the transform.
     preprocess : callable or None
         What is made of all images, before anything else.
     """
@@ -79,15 +80,12 @@ class Training(NamedTuple):
 
 # Upright digits are turned and sheared by less than others are.
 UPRIGHT = {"preprocess": deskew, "transform": partial(distort, rotation=7.0, shear=0.04)}
+FC_NET = partial(FullyConnectedNet, 784, reg=1e-5)
 
-QUICK = Training("quick", partial(FullyConnectedNet, 784, [400], reg=1e-5), 8, adversarial=0.7)
-PLAIN = Training(
-    "plain", partial(FullyConnectedNet, 784, [800, 800], reg=1e-5), 30, adversarial=1.0
-)
-ELASTIC_800 = Training(
-    "elastic-800", partial(FullyConnectedNet, 784, [800], reg=1e-5), 75, **UPRIGHT
-)
-DEEP = Training("deep", partial(FullyConnectedNet, 784, [1000, 1000], reg=1e-5), 90, **UPRIGHT)
+QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 8, adversarial=0.7)
+PLAIN = Training("plain", partial(FC_NET, hidden_dim=[800, 800]), 30, adversarial=1.0)
+ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 75, **UPRIGHT)
+DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 90, **UPRIGHT)
 CONV = Training(
     "conv",
     partial(ConvNet, num_filters=(16, (32, 32), (64, 64)), filter_size=3, reg=1e-5),
@@ -95,9 +93,6 @@ CONV = Training(
     learning_rate=0.08,
     transform=distort,
 )
-
-RECORD = Path(__file__).parent / "recipes.csv"
-MEASURED = ("recipe", "seed", "validation error", "test error", "minutes")
 
 # The networks of each recipe. The seed of the first is the recipe's, then they count up.
 RECIPES = {
@@ -110,7 +105,17 @@ RECIPES = {
 }
 
 
-def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False, verbose=True):
+def run(
+    name,
+    data,
+    *,
+    seed=0,
+    checkpoints="checkpoints",
+    workers=2,
+    fresh=False,
+    undistorted=False,
+    verbose=True,
+):
     """Train the networks of a recipe.
 
     Parameters
@@ -127,6 +132,9 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
         Processes that train side by side where a recipe has several networks.
     fresh : bool, default False
         Delete the checkpoints of these networks first.
+    undistorted : bool, default False
+        Leave out what was made for digits: distortions, and setting them upright. The checkpoints
+        have names of their own.
     verbose : bool, default True
         Show a progress bar.
 
@@ -136,7 +144,7 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
         Of one network or several, each with the parameters of its best epoch.
     networks : pandas.DataFrame
         A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch, and
-        ``seconds`` that its training took.
+        ``TFLOP`` and ``seconds`` that its training took (see `flop`).
 
     Raises
     ------
@@ -150,12 +158,14 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
     data = check_examples("run", data)
     if len(data["y_val"]) == 0:
         raise ValueError("run: data must hold X_val and y_val, which choose the best epoch")
-    trainings = RECIPES[name]
+    trainings = [_undistorted(t) if undistorted else t for t in RECIPES[name]]
     folder = as_path("run", checkpoints=checkpoints)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"run: checkpoints must be a folder: {error}") from error
+    # Once for all networks that want the same.
+    prepared = {change: prepare(change, data) for change in {t.preprocess for t in trainings}}
     with (
         start_manager() as manager,
         tqdm(total=sum(t.num_epochs for t in trainings), unit="epoch", disable=not verbose) as bar,
@@ -166,8 +176,8 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
         watcher.start()
         try:
             results = parallel(min(workers, len(trainings)))(
-                delayed(_train)(training, seed + i, data, folder, fresh, reports)
-                for i, training in enumerate(trainings)
+                delayed(_train)(t, seed + i, prepared[t.preprocess], folder, fresh, reports)
+                for i, t in enumerate(trainings)
             )
         finally:
             reports.put(None)
@@ -178,9 +188,73 @@ def run(name, data, *, seed=0, checkpoints="checkpoints", workers=2, fresh=False
         "network": [training.name for training in trainings],
         "seed": range(seed, seed + len(trainings)),
         "validation accuracy": accuracies,
+        "TFLOP": [flop(training, data["X_train"]) / 1e12 for training in trainings],
         "seconds": seconds,
     }
     return Ensemble(nets, preprocess), pd.DataFrame(networks)
+
+
+def prepare(preprocess, data):
+    """The data as the networks of a training with this preprocess see them."""
+    if not preprocess:
+        return data
+    return {**data, **{key: preprocess(data[key]) for key in ("X_train", "X_val")}}
+
+
+def make_solver(training, data, seed, **options):
+    """The `Solver` of a training with its network, neither of them trained; data as prepared."""
+    net = training.network(seed=seed)
+    steps = [training.transform] if training.transform else []
+    if training.adversarial:
+        steps.append(partial(adversarial, net=net, size=training.adversarial))
+    return Solver(
+        net,
+        data,
+        "sgd_momentum",
+        {"learning_rate": training.learning_rate},
+        batch_size=training.batch_size,
+        num_epochs=training.num_epochs,
+        verbose=False,
+        schedule=partial(cosine, warm_up=WARM_UP),
+        transform=partial(in_turn, steps=steps) if steps else None,
+        seed=seed,
+        **options,
+    )
+
+
+def in_turn(X, rng, *, steps):
+    """Several transforms, each of what the one before it returns."""
+    for step in steps:
+        X = step(X, rng)
+    return X
+
+
+def flop(training, X):
+    """Floating-point operations of a training on the images X, which no machine changes.
+
+    Two for each multiplication and addition in the products of layers with weights w, forward and
+    backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
+    convolution), they are ``w.size * P`` multiplications an example for each of out, dw and dx, the
+    last not in the first layer. Adversarial images take three products more in each layer. What is
+    left out takes less: elementwise work, distortions, and the measuring of accuracy.
+    """
+    net = training.network(seed=0)
+    out, products = np.zeros((1, *X.shape[1:]), net.dtype), []
+    for layer in net.layers:
+        parameters = [net.params[name] for name in layer.names]
+        out, _ = layer.forward(out, *parameters)
+        if parameters:
+            w, b = parameters
+            products.append(w.size * (out.size // b.size))
+    per_example = 3 * sum(products) - products[0]
+    if training.adversarial:
+        per_example += 3 * sum(products)
+    return 2 * per_example * len(X) * training.num_epochs
+
+
+def _undistorted(training):
+    name = f"{training.name}-undistorted"
+    return training._replace(name=name, preprocess=None, transform=None)
 
 
 def _train(training, seed, data, folder, fresh, reports):
@@ -189,37 +263,18 @@ def _train(training, seed, data, folder, fresh, reports):
     def report(solver):
         reports.put((seed, solver.epoch, solver.best_val_acc))
 
-    net, transform = training.network(seed=seed), training.transform
-    if training.preprocess:
-        images = {key: training.preprocess(data[key]) for key in ("X_train", "X_val")}
-        data = {**data, **images}
-    if training.adversarial:
-        transform = partial(adversarial, net=net, size=training.adversarial)
     checkpoint = folder / f"{training.name}-{seed}.npz"
     with locked("run", checkpoint):
         if fresh:
             checkpoint.unlink(missing_ok=True)
-        solver = Solver(
-            net,
-            data,
-            "sgd_momentum",
-            {"learning_rate": training.learning_rate},
-            batch_size=training.batch_size,
-            num_epochs=training.num_epochs,
-            verbose=False,
-            schedule=partial(cosine, warm_up=WARM_UP),
-            transform=transform,
-            after_epoch=report,
-            checkpoint=checkpoint,
-            seed=seed,
-        )
+        solver = make_solver(training, data, seed, after_epoch=report, checkpoint=checkpoint)
         if solver.epoch:
             report(solver)  # what an earlier run has done
         with threadpool_limits(limits=1, user_api="blas"):
             solver.train()
     if solver.interrupted:
         raise KeyboardInterrupt
-    return net, solver.best_val_acc, solver.seconds
+    return solver.model, solver.best_val_acc, solver.seconds
 
 
 def _show(reports, bar):
@@ -231,35 +286,12 @@ def _show(reports, bar):
         bar.update(sum(epochs.values()) - bar.n)
 
 
-def summary(path=RECORD):
-    """What the runs that ``--record`` has written to a file have measured: a row a recipe.
-
-    Number of ``seeds``, mean ``validation error``, mean and ``worst`` of the ``test error``, mean
-    ``minutes`` of training; in the order of `RECIPES`. What is no such file is a ValueError.
-    """
-    runs = _read_record(as_path("summary", path=path)).groupby("recipe", sort=False)
-    table = runs.mean()[["validation error", "test error"]]
-    table.insert(0, "seeds", runs.size())
-    table["worst"] = runs["test error"].max()
-    table["minutes"] = runs["minutes"].mean()
-    return table.reindex([name for name in RECIPES if name in table.index]).reset_index()
-
-
-def _read_record(path):
-    try:
-        runs = pd.read_csv(path, dtype=dict.fromkeys(MEASURED[1:], float))
-        if tuple(runs) != MEASURED or runs.drop(columns="test error").isna().any(axis=None):
-            raise ValueError("columns or values are missing")
-    except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
-        raise ValueError(f"{path} is no record of runs, {', '.join(MEASURED)}: {error}") from error
-    return runs
-
-
 def main():
     arguments = _parse()
     data = load_mnist(arguments.data)
     try:
-        options = {name: getattr(arguments, name) for name in ("seed", "checkpoints", "workers")}
+        names = "seed", "checkpoints", "workers", "undistorted"
+        options = {name: getattr(arguments, name) for name in names}
         model, networks = run(arguments.name, data, **options)
     except KeyboardInterrupt:
         sys.exit("Stopped by Ctrl-C; the same command resumes from the last checkpoint.")
@@ -271,10 +303,11 @@ def main():
         )
     error = np.mean(model.predict(data["X_val"]) != data["y_val"])
     measured = {
-        "recipe": arguments.name,
+        "recipe": arguments.name + " --undistorted" * arguments.undistorted,
         "seed": arguments.seed,
         "validation error": round(error, 6),
         "test error": None,
+        "TFLOP": round(networks["TFLOP"].sum(), 2),
         "minutes": round(_side_by_side(networks["seconds"], arguments.workers) / 60, 2),
     }
     print(f"{arguments.name}: validation error {error:.2%}")
@@ -287,8 +320,8 @@ def main():
             arguments.out, predictions, header=arguments.header, num_images=len(data["X_test"])
         )
         print(f"{arguments.out}: {len(predictions):,} predictions")
-    if path := arguments.record:
-        pd.DataFrame([measured]).to_csv(path, mode="a", header=not path.exists(), index=False)
+    if arguments.record:
+        add_run(arguments.record, measured)
 
 
 def _parse():
@@ -300,41 +333,14 @@ def _parse():
     add("name", choices=RECIPES, help="of the recipe")
     add("--seed", type=int, default=0, help="of the first network")
     add("--data", metavar="DIR", help="folder of MNIST; where None, it is looked for")
-    add("--out", type=_writable, default="submission.csv", help="file of the submission")
+    add("--out", type=writable, default="submission.csv", help="file of the submission")
     lines = {"choices": HEADERS, "default": HEADERS[0], "metavar": "LINE"}
     add("--header", help=f"its first line: {' or '.join(HEADERS)}", **lines)
     add("--checkpoints", metavar="DIR", default="checkpoints", help="folder to resume from")
     add("--workers", type=int, default=2, help="networks trained at a time")
-    add("--record", metavar="CSV", type=_record, help="file to add the measurements to")
+    add("--undistorted", action="store_true", help="leave out what was made for digits")
+    add("--record", metavar="CSV", type=record, help="file to add the measurements to")
     return parser.parse_args()
-
-
-def _writable(name):
-    """A path for a file, of which it is known before the training that it can be written."""
-    try:
-        path = as_path("recipes", path=name)
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            return path  # a pipe or a device
-        file = Path(os.path.realpath(path))
-        if file.exists():
-            os.close(os.open(file, os.O_WRONLY))
-        with tempfile.TemporaryFile(dir=file.parent) as trial:
-            trial.write(bytes(OUT_BYTES))
-    except (OSError, ValueError) as error:
-        message = f"{name} cannot be written: {getattr(error, 'strerror', error)}"
-        raise argparse.ArgumentTypeError(message) from error
-    return path
-
-
-def _record(path):
-    """A path for a record of runs, new or begun already."""
-    path = _writable(path)
-    try:
-        if path.exists():
-            _read_record(path)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(error) from error
-    return path
 
 
 def _side_by_side(seconds, workers):

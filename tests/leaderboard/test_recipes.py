@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conv_net import ConvNet
 from data_utils import load_mnist, read_submission
 from fc_net import FullyConnectedNet
 from leaderboard import recipes
 from leaderboard.augment import adversarial
 from leaderboard.ensemble import Ensemble
-from leaderboard.recipes import RECIPES, Training, run, summary
+from leaderboard.recipes import RECIPES, UPRIGHT, Training, flop, run, summary
+from leaderboard.record import MEASURED
 from support import workers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,6 +102,67 @@ def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, 
     other, _ = run("tiny", negatives, checkpoints=tmp_path / "b", verbose=False)
     assert same(model.networks[0], other.networks[0])
     np.testing.assert_array_equal(model.loss(data["X_test"]), other.loss(negative(data["X_test"])))
+
+
+def test_networks_of_a_recipe_share_the_preparation_of_the_images(
+    tiny, data, tmp_path, monkeypatch
+):
+    calls = []
+
+    def negative(X):
+        calls.append(len(X))
+        return 255 - X
+
+    trainings = [TINY._replace(preprocess=negative)] * 2 + [TINY]
+    monkeypatch.setitem(RECIPES, "three", trainings)
+    run("three", data, checkpoints=tmp_path, workers=1, verbose=False)
+    assert calls == [len(data["X_train"]), len(data["X_val"])]
+
+
+def test_undistorted_leaves_out_what_was_made_for_digits(tiny, data, tmp_path, monkeypatch):
+    plain, _ = run("tiny", data, checkpoints=tmp_path, verbose=False)
+    monkeypatch.setitem(RECIPES, "tiny", [TINY._replace(**UPRIGHT)])
+    options = {"checkpoints": tmp_path, "verbose": False}
+    with pytest.raises(ValueError, match=r"tiny-0\.npz"):  # of other settings
+        run("tiny", data, **options)
+    undistorted, table = run("tiny", data, undistorted=True, **options)
+    assert same(undistorted.networks[0], plain.networks[0])
+    assert undistorted.preprocess == [None]
+    assert table["network"].tolist() == ["tiny-undistorted"]
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
+        "tiny-0.npz",
+        "tiny-undistorted-0.npz",
+    ]
+
+
+def test_flop():
+    X = np.zeros((7, 1, 28, 28), np.uint8)
+    # Forward, dw, and dx where it is needed: not in the first layer, but for adversarial images.
+    first, others = 784 * 20, 20 * 10
+    training = TINY._replace(num_epochs=3)
+    assert flop(training, X) == 2 * 7 * 3 * (2 * first + 3 * others)
+    training = training._replace(adversarial=1.0)
+    assert flop(training, X) == 2 * 7 * 3 * (5 * first + 6 * others)
+    network = partial(ConvNet, num_filters=(4, (5, 6)), filter_size=3, hidden_dim=[8], dropout=0.5)
+    first = 28 * 28 * 9 * 4
+    others = 14 * 14 * 9 * (4 * 5 + 5 * 6) + 7 * 7 * 6 * 8 + 8 * 10
+    assert flop(Training("conv", network, 1), X) == 2 * 7 * (2 * first + 3 * others)
+
+
+def test_distorted_images_can_be_made_adversarial(tiny, data, tmp_path, monkeypatch):
+    seen = []
+
+    def darker(X, rng):
+        seen.append(X)
+        return X // 2
+
+    monkeypatch.setitem(RECIPES, "tiny", [TINY._replace(transform=darker, adversarial=0.5)])
+    solver = recipes.make_solver(RECIPES["tiny"][0], data, 0)
+    X = data["X_train"][:5]
+    out = solver.transform(X, np.random.default_rng(0))
+    assert seen[0] is X
+    distance = np.sqrt(((out - (X // 2) / np.float32(255)) ** 2).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(distance, 0.5, rtol=1e-4)
 
 
 def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
@@ -187,12 +250,13 @@ def test_command_measures_and_writes_what_it_trained(
     assert runs[["recipe", "seed"]].to_numpy().tolist() == [["quick", 0], ["tiny", 2], ["tiny", 3]]
     assert runs["test error"][2] == test_error
     table = summary(record)
-    assert table["recipe"].tolist() == ["quick", "tiny"]
-    assert table["seeds"].tolist() == [1, 2]
-    assert table["test error"][1] == pytest.approx(runs["test error"][1:].mean())
-    assert table["worst"][1] == runs["test error"][1:].max()
-    assert table["validation error"][1] == pytest.approx(runs["validation error"][1:].mean())
+    assert table["recipe"].tolist() == ["tiny", "quick"]
+    assert table["seeds"].tolist() == [2, 1]
+    assert table["test error"][0] == pytest.approx(runs["test error"][1:].mean())
+    assert table["worst"][0] == runs["test error"][1:].max()
+    assert table["validation error"][0] == pytest.approx(runs["validation error"][1:].mean())
     assert (table["minutes"] >= 0).all()
+    assert table["TFLOP"].tolist() == sorted(table["TFLOP"])
 
 
 # The command, with a recipe that takes its time, so that a signal meets it in the middle.
@@ -282,10 +346,11 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
 def test_readme_says_what_was_measured():
     lines = (ROOT / "leaderboard/README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
-    said = {row[0]: row[-5:] for row in rows if row and row[0] in RECIPES}
+    said = {row[0]: row[-6:] for row in rows if row and row[0] in RECIPES}
     for row in summary().to_dict("records"):
         percentages = [f"{row[name]:.2%}" for name in ("validation error", "test error", "worst")]
-        expected = [str(row["seeds"]), *percentages, f"{row['minutes']:.1f}"]
+        amounts = [f"{row[name]:.1f}" for name in ("TFLOP", "minutes")]
+        expected = [str(row["seeds"]), *percentages, *amounts]
         assert said.pop(row["recipe"]) == expected
     assert not said
 
@@ -351,7 +416,7 @@ def test_full_disk_is_found_before_the_training(tiny, tmp_path, monkeypatch, cap
     assert (tmp_path / "out.csv").read_text() == "old"
 
 
-HEADER = ",".join(recipes.MEASURED)
+HEADER = ",".join(MEASURED)
 
 
 @pytest.mark.parametrize(
@@ -359,10 +424,10 @@ HEADER = ",".join(recipes.MEASURED)
     [
         "",
         "a,b\n1,2\n",
-        f"{HEADER}\nquick,0,x,y,z\n",
-        f"{HEADER}\nquick,0,1,1\n",
-        f"{HEADER}\nquick,0,1,1,1\nquick,0,1,1,1,1,1\n",
-        f'{HEADER}\n"quick,0,1,1,1\n',
+        f"{HEADER}\nquick,0,x,y,z,1\n",
+        f"{HEADER}\nquick,0,1,1,1\n",
+        f"{HEADER}\nquick,0,1,1,1,1\nquick,0,1,1,1,1,1,1\n",
+        f'{HEADER}\n"quick,0,1,1,1,1\n',
         "\0\1\xff\xfe" * 50,
     ],
 )
