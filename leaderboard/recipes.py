@@ -3,7 +3,8 @@
     python -m leaderboard.recipes elastic-800      # train, measure, write submission.csv
     python -m leaderboard.recipes best --seed 0 --data DIR --out submission.csv
 
-Everything in a recipe was chosen on validation images; the test images are read once, at the end.
+Everything in a recipe was chosen on training images that were held back (`leaderboard.tune`); the
+test images are read once, at the end.
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
 a checkpoint is written: the same command resumes where an earlier one was stopped or killed, and
 does not train again what is finished. Several runs may share a folder of checkpoints, but only one
@@ -34,7 +35,7 @@ from data_utils import HEADERS, load_mnist, save_submission
 from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, distort
 from leaderboard.ensemble import Ensemble
-from leaderboard.record import add_run, record, writable
+from leaderboard.record import add_row, record, writable
 from leaderboard.record import summary as summary  # of runs that --record has written
 from optim import cosine
 from solver import Solver
@@ -232,11 +233,11 @@ def in_turn(X, rng, *, steps):
 def flop(training, X):
     """Floating-point operations of a training on the images X, which no machine changes.
 
-    Two for each multiplication and addition in the products of layers with weights w, forward and
-    backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
-    convolution), they are ``w.size * P`` multiplications an example for each of out, dw and dx, the
-    last not in the first layer. Adversarial images take three products more in each layer. What is
-    left out takes less: elementwise work, distortions, and the measuring of accuracy.
+    Two for each multiplication and addition in the formulas of the layers with weights w, forward
+    and backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
+    convolution), there are ``w.size * P`` an example for each of out, dw and dx, the last not in
+    the first layer. Adversarial images take three times that in each layer. What is left out takes
+    less: elementwise work, distortions, and the measuring of accuracy.
     """
     net = training.network(seed=0)
     out, products = np.zeros((1, *X.shape[1:]), net.dtype), []
@@ -321,7 +322,7 @@ def main():
         )
         print(f"{arguments.out}: {len(predictions):,} predictions")
     if arguments.record:
-        add_run(arguments.record, measured)
+        add_row(arguments.record, measured)
 
 
 def _parse():

@@ -40,9 +40,9 @@ def read_record(path):
     return runs
 
 
-def add_run(path, measured):
-    """Append a run to a record, which begins with the first."""
-    pd.DataFrame([measured]).to_csv(path, mode="a", header=not path.exists(), index=False)
+def add_row(path, row):
+    """Append a row, a dict, to a CSV file, which begins with the first."""
+    pd.DataFrame([row]).to_csv(path, mode="a", header=not path.exists(), index=False)
 
 
 def writable(name):
