@@ -8,10 +8,11 @@ A trial trains the first network of a recipe on the first 50,000 training images
 the last 10,000. MNIST's files hold the digits of one writer side by side, so those are by other
 people than the first, as the test images are. The test images are not used.
 
-Settings are fields of `Training` and arguments of its network and of `distort`. Each trial becomes
-a row of `TRIALS`, with all settings, also those that the recipe had then. Its error and its
-cross-entropy are means over the last three epochs. The latter says more: 10,000 images hold some 40
-errors, which chance alone makes 6 more or less, but each image has its part in the cross-entropy.
+Settings are fields of `Training`, arguments of its network and of `distort`, and deskew, which is
+True or False. Each trial becomes a row of `TRIALS`, with all its settings, also those that are the
+recipe's. Its error and its cross-entropy are means over the last three epochs. The latter says
+more: 10,000 images hold some 50 errors, which chance alone makes 7 more or less, but each image has
+its part in the cross-entropy.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from threadpoolctl import threadpool_limits
 
 from data_utils import load_mnist
 from layers import softmax_loss
+from leaderboard.augment import deskew
 from leaderboard.recipes import RECIPES, flop, make_solver, prepare
 from leaderboard.record import add_row, writable
 from solver import DivergedError
@@ -46,7 +48,7 @@ LAST = 3  # epochs that a trial's measurements are the mean of
 NETWORK = ("hidden_dim", "num_filters", "dropout", "reg")
 DISTORTION = ("rotation", "scale", "shear", "shift", "elastic")
 TRAINING = ("num_epochs", "learning_rate", "batch_size", "adversarial")
-SETTINGS = (*NETWORK, *DISTORTION, *TRAINING)
+SETTINGS = (*NETWORK, "deskew", *DISTORTION, *TRAINING)
 MEASURED = ("error", "cross-entropy", "TFLOP", "minutes")
 COLUMNS = ("recipe", "seed", *SETTINGS, *MEASURED)
 
@@ -67,6 +69,7 @@ SPACE = {
 def settings_of(training):
     """All settings of a training by name, the defaults of its network and distortion included."""
     found = {name: getattr(training, name) for name in TRAINING}
+    found["deskew"] = training.preprocess is deskew
     for function, names in ((training.network, NETWORK), (training.transform, DISTORTION)):
         parameters = signature(function).parameters if function else {}
         found |= {name: parameters[name].default for name in names if name in parameters}
@@ -79,6 +82,8 @@ def variant(training, settings):
         check_choice("variant", settings_of(training), f"a setting of {training.name}", name=name)
         if name in TRAINING:
             training = training._replace(**{name: value})
+        elif name == "deskew":
+            training = training._replace(preprocess=deskew if value else None)
         else:
             part = "network" if name in NETWORK else "transform"
             changed = partial(getattr(training, part), **{name: value})

@@ -12,7 +12,7 @@ from conv_net import ConvNet
 from fc_net import FullyConnectedNet
 from layers import softmax_loss
 from leaderboard import tune
-from leaderboard.augment import distort
+from leaderboard.augment import deskew, distort
 from leaderboard.recipes import RECIPES, Training, flop, make_solver
 from leaderboard.tune import COLUMNS, SPACE, read_trials, run_trial, settings_of, suggest, variant
 
@@ -38,11 +38,18 @@ def test_every_setting_of_a_recipe_can_be_changed(training):
     settings = settings_of(training)
     wanted = {"hidden_dim": [7, 6], "num_filters": (2, (3, 4)), "dropout": 0.25, "reg": 1e-3}
     wanted |= dict.fromkeys(tune.DISTORTION, 0.5)
-    wanted |= {"num_epochs": 2, "learning_rate": 0.3, "batch_size": 17, "adversarial": 0.5}
+    wanted |= {
+        "deskew": not settings["deskew"],
+        "num_epochs": 2,
+        "learning_rate": 0.3,
+        "batch_size": 17,
+        "adversarial": 0.5,
+    }
     wanted = {name: value for name, value in wanted.items() if name in settings}
     changed = variant(training, wanted)
     assert settings_of(changed) == wanted
     assert settings_of(training) == settings
+    assert changed.preprocess is (deskew if wanted["deskew"] else None)
     net = changed.network(seed=0)
     assert net.reg == 1e-3
     assert sum(layer.only_in_training for layer in net.layers) == 2
