@@ -7,7 +7,7 @@ the other arguments::
     Solver(net, data, transform=partial(distort, rotation=15.0))
 
 `deskew` is for all images, those of validation and test too: it removes differences that say
-nothing about the class.
+nothing about the class. `shift` makes the views of an image over which a prediction is averaged.
 
 Images X are (N, C, H, W) with background 0, of uint8, float32 or float64; uint8 means pixels and is
 scaled to 0.0 to 1.0. What does not fit is a TypeError or a ValueError.
@@ -165,6 +165,17 @@ def deskew_batch(X, width):
     places = (p.reshape(len(X), -1) for p in (from_rows, from_columns))
     out = interpolate(X, *places, dtype)
     return np.rint(255 * out).astype(np.uint8) if X.dtype == np.uint8 else out
+
+
+def shift(X, *, rows=0, columns=0):
+    """Each image moved down and to the right by whole pixels, 0 where nothing comes in: a copy."""
+    _check_images("shift", X)
+    check_integer("shift", -X.shape[2], rows=rows)
+    check_integer("shift", -X.shape[3], columns=columns)
+    down, across = abs(rows), abs(columns)
+    padded = np.pad(X, ((0, 0), (0, 0), (down, down), (across, across)))
+    top, left = down - rows, across - columns
+    return padded[:, :, top : top + X.shape[2], left : left + X.shape[3]].copy()
 
 
 @lru_cache

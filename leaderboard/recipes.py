@@ -19,10 +19,8 @@ makes the table of the notebook and of this folder's README. On images that are 
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from threading import Thread
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,66 +31,41 @@ from tqdm.auto import tqdm
 from conv_net import ConvNet
 from data_utils import HEADERS, load_mnist, save_submission
 from fc_net import FullyConnectedNet
-from leaderboard.augment import adversarial, deskew, distort
-from leaderboard.ensemble import Ensemble
+from leaderboard.augment import deskew, distort
 from leaderboard.record import add_row, record, writable
 from leaderboard.record import summary as summary  # of runs that --record has written
-from optim import cosine
-from solver import Solver
+from leaderboard.training import Training, flop, make_solver, predictor, prepare
 from support.checks import as_path, check_choice, check_integer
 from support.examples import check_examples
 from support.workers import locked, parallel, start_manager
 
-WARM_UP = 0.02  # fraction of the training in which the learning rate rises
-
-
-class Training(NamedTuple):
-    """How one network is trained: momentum 0.9, and a learning rate that falls on a cosine to 0.
-
-    Before that it rises, for the first 2% of the training.
-
-    Attributes
-    ----------
-    name : str
-        Of its checkpoints.
-    network : callable
-        ``network(seed=seed)`` is the untrained network.
-    num_epochs : int
-    learning_rate : float
-        The highest, after the warm-up.
-    batch_size : int
-    transform : callable or None
-        As `Solver` takes it.
-    adversarial : float
-        Where above 0, `adversarial` of this size follows on the transform.
-    preprocess : callable or None
-        What is made of all images, before anything else.
-    """
-
-    name: str
-    network: Callable
-    num_epochs: int
-    learning_rate: float = 0.1
-    batch_size: int = 128
-    transform: Callable | None = None
-    adversarial: float = 0.0
-    preprocess: Callable | None = None
-
-
 # Upright digits are turned and sheared by less than others are.
-UPRIGHT = {"preprocess": deskew, "transform": partial(distort, rotation=7.0, shear=0.04)}
+UPRIGHT = {
+    "preprocess": deskew,
+    "transform": partial(distort, rotation=7.0, shear=0.04),
+    "shifted": True,
+}
 FC_NET = partial(FullyConnectedNet, 784, reg=1e-5)
 
-QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 8, adversarial=0.7)
+QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 11, adversarial=1.0)
 PLAIN = Training("plain", partial(FC_NET, hidden_dim=[800, 800]), 30, adversarial=1.0)
-ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 75, **UPRIGHT)
+ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 110, **UPRIGHT)
 DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 90, **UPRIGHT)
 CONV = Training(
     "conv",
-    partial(ConvNet, num_filters=(16, (32, 32), (64, 64)), filter_size=3, reg=1e-5),
-    20,
+    partial(
+        ConvNet,
+        num_filters=(16, (32, 32), (64, 64)),
+        filter_size=3,
+        hidden_dim=(256,),
+        dropout=0.5,
+        reg=1e-5,
+    ),
+    30,
     learning_rate=0.08,
-    transform=distort,
+    preprocess=deskew,
+    transform=partial(distort, rotation=6.0, scale=0.08, shear=0.04, elastic=1.2),
+    shifted=True,
 )
 
 # The networks of each recipe. The seed of the first is the recipe's, then they count up.
@@ -102,7 +75,7 @@ RECIPES = {
     "elastic-800": [ELASTIC_800],
     "deep": [DEEP] * 2,
     "conv": [CONV],
-    "best": [CONV, CONV, DEEP, DEEP],
+    "best": [CONV, CONV, CONV, DEEP, DEEP],
 }
 
 
@@ -142,7 +115,8 @@ def run(
     Returns
     -------
     model : Ensemble
-        Of one network or several, each with the parameters of its best epoch.
+        Of one network or several, each with the parameters of its best epoch, and of several
+        views of each image where the recipe says so.
     networks : pandas.DataFrame
         A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch, and
         ``TFLOP`` and ``seconds`` that its training took (see `flop`).
@@ -184,7 +158,6 @@ def run(
             reports.put(None)
             watcher.join()
     nets, accuracies, seconds = zip(*results, strict=True)
-    preprocess = [training.preprocess for training in trainings]
     networks = {
         "network": [training.name for training in trainings],
         "seed": range(seed, seed + len(trainings)),
@@ -192,70 +165,12 @@ def run(
         "TFLOP": [flop(training, data["X_train"]) / 1e12 for training in trainings],
         "seconds": seconds,
     }
-    return Ensemble(nets, preprocess), pd.DataFrame(networks)
-
-
-def prepare(preprocess, data):
-    """The data as the networks of a training with this preprocess see them."""
-    if not preprocess:
-        return data
-    return {**data, **{key: preprocess(data[key]) for key in ("X_train", "X_val")}}
-
-
-def make_solver(training, data, seed, **options):
-    """The `Solver` of a training with its network, neither of them trained; data as prepared."""
-    net = training.network(seed=seed)
-    steps = [training.transform] if training.transform else []
-    if training.adversarial:
-        steps.append(partial(adversarial, net=net, size=training.adversarial))
-    return Solver(
-        net,
-        data,
-        "sgd_momentum",
-        {"learning_rate": training.learning_rate},
-        batch_size=training.batch_size,
-        num_epochs=training.num_epochs,
-        verbose=False,
-        schedule=partial(cosine, warm_up=WARM_UP),
-        transform=partial(in_turn, steps=steps) if steps else None,
-        seed=seed,
-        **options,
-    )
-
-
-def in_turn(X, rng, *, steps):
-    """Several transforms, each of what the one before it returns."""
-    for step in steps:
-        X = step(X, rng)
-    return X
-
-
-def flop(training, X):
-    """Floating-point operations of a training on the images X, which no machine changes.
-
-    Two for each multiplication and addition in the formulas of the layers with weights w, forward
-    and backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
-    convolution), there are ``w.size * P`` an example for each of out, dw and dx, the last not in
-    the first layer. Adversarial images take three times that in each layer. What is left out takes
-    less: elementwise work, distortions, and the measuring of accuracy.
-    """
-    net = training.network(seed=0)
-    out, products = np.zeros((1, *X.shape[1:]), net.dtype), []
-    for layer in net.layers:
-        parameters = [net.params[name] for name in layer.names]
-        out, _ = layer.forward(out, *parameters)
-        if parameters:
-            w, b = parameters
-            products.append(w.size * (out.size // b.size))
-    per_example = 3 * sum(products) - products[0]
-    if training.adversarial:
-        per_example += 3 * sum(products)
-    return 2 * per_example * len(X) * training.num_epochs
+    return predictor(trainings, nets), pd.DataFrame(networks)
 
 
 def _undistorted(training):
     name = f"{training.name}-undistorted"
-    return training._replace(name=name, preprocess=None, transform=None)
+    return training._replace(name=name, preprocess=None, transform=None, shifted=False)
 
 
 def _train(training, seed, data, folder, fresh, reports):

@@ -8,7 +8,7 @@ from scipy.interpolate import BSpline
 from scipy.ndimage import affine_transform, map_coordinates
 
 from fc_net import FullyConnectedNet
-from leaderboard.augment import adversarial, deskew, displacement_basis, distort, interpolate
+from leaderboard.augment import adversarial, deskew, displacement_basis, distort, interpolate, shift
 
 NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
 
@@ -311,3 +311,26 @@ def test_adversarial_without_a_gradient_or_a_size(rng):
         adversarial([[1.0]], rng, net=net)
     with pytest.raises(TypeError, match="net must be a network with input_gradient, got function"):
         adversarial(X, rng, net=lambda X: X)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, -1), (-3, 5), (9, 0), (0, -12)])
+def test_shift(rows, columns, rng):
+    X = rng.integers(1, 256, (3, 2, 9, 12), dtype=np.uint8)
+    out = shift(X, rows=rows, columns=columns)
+    expected = np.zeros_like(X)
+    for i, j in np.ndindex(9, 12):
+        if 0 <= i + rows < 9 and 0 <= j + columns < 12:
+            expected[:, :, i + rows, j + columns] = X[:, :, i, j]
+    assert out.dtype == X.dtype
+    np.testing.assert_array_equal(out, expected)
+    assert not np.shares_memory(out, X)
+
+
+def test_shift_refuses():
+    X = np.zeros((2, 1, 9, 12))
+    with pytest.raises(ValueError, match=r"shift: rows must be at least -9, got -10"):
+        shift(X, rows=-10)
+    with pytest.raises(TypeError, match=r"shift: columns must be an integer, got 0\.5"):
+        shift(X, columns=0.5)
+    with pytest.raises(TypeError, match="shift: X must be an array"):
+        shift(X[0])

@@ -21,6 +21,7 @@ from leaderboard.augment import adversarial
 from leaderboard.ensemble import Ensemble
 from leaderboard.recipes import RECIPES, UPRIGHT, Training, flop, run, summary
 from leaderboard.record import MEASURED
+from leaderboard.training import predictor
 from support import workers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -89,10 +90,11 @@ def test_members_of_a_recipe_are_trained_with_seeds_of_their_own(tiny, data, tmp
     assert np.mean(three.predict(data["X_val"]) == data["y_val"]) > 0.9
 
 
-def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, monkeypatch):
-    def negative(X):
-        return 255 - X
+def negative(X):
+    return 255 - X
 
+
+def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, monkeypatch):
     training = TINY._replace(preprocess=negative)
     monkeypatch.setitem(RECIPES, "tiny", [training])
     model, table = run("tiny", data, checkpoints=tmp_path / "a", verbose=False)
@@ -127,7 +129,9 @@ def test_undistorted_leaves_out_what_was_made_for_digits(tiny, data, tmp_path, m
         run("tiny", data, **options)
     undistorted, table = run("tiny", data, undistorted=True, **options)
     assert same(undistorted.networks[0], plain.networks[0])
-    assert undistorted.preprocess == [None]
+    X = data["X_test"]
+    assert len(undistorted.networks) == 1  # and one view
+    np.testing.assert_array_equal(undistorted.loss(X), plain.loss(X))
     assert table["network"].tolist() == ["tiny-undistorted"]
     assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
         "tiny-0.npz",
@@ -163,6 +167,22 @@ def test_distorted_images_can_be_made_adversarial(tiny, data, tmp_path, monkeypa
     assert seen[0] is X
     distance = np.sqrt(((out - (X // 2) / np.float32(255)) ** 2).sum(axis=(1, 2, 3)))
     np.testing.assert_allclose(distance, 0.5, rtol=1e-4)
+
+
+def test_a_prediction_is_a_mean_over_shifted_views(rng):
+    trainings = [Training("a", None, 1, preprocess=negative, shifted=True)] * 2
+    trainings += [Training("b", None, 1)]
+    nets = [FullyConnectedNet(784, [4], seed=seed) for seed in range(3)]
+    model = predictor(trainings, nets)
+    X = np.zeros((5, 1, 28, 28), np.uint8)
+    X[:, :, 2:-2, 2:-2] = rng.integers(0, 256, (5, 1, 24, 24))
+    inside = np.pad(negative(X), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    scores = [nets[2].loss(X)]
+    for rows, columns in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+        moved = inside[:, :, 1 - rows : 29 - rows, 1 - columns : 29 - columns]
+        scores += [net.loss(moved) for net in nets[:2]]
+    np.testing.assert_allclose(model.loss(X), np.mean(scores, axis=0), rtol=1e-5, atol=1e-6)
+    assert len({id(function) for function in model.preprocess}) == 6  # two networks share five
 
 
 def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):

@@ -14,6 +14,7 @@ from layers import softmax_loss
 from leaderboard import tune
 from leaderboard.augment import deskew, distort
 from leaderboard.recipes import RECIPES, Training, flop, make_solver
+from leaderboard.training import predictor
 from leaderboard.tune import COLUMNS, SPACE, read_trials, run_trial, settings_of, suggest, variant
 
 NETWORK = partial(FullyConnectedNet, 784, hidden_dim=[20])
@@ -92,6 +93,12 @@ def test_a_trial_measures_its_last_epochs(folder):
     assert tuple(row) == COLUMNS
     assert row["error"] == pytest.approx(1 - np.mean(solver.val_acc_history[-3:]), abs=1e-6)
     assert row["cross-entropy"] == pytest.approx(np.mean(losses[-3:]), abs=1e-6)
+    views = predictor([TINY._replace(shifted=True)], [solver.model])
+    solver.model.params.update(solver.last_params)
+    loss = softmax_loss(views.loss(data["X_val"]), data["y_val"])[0]
+    assert row["shifted cross-entropy"] == pytest.approx(loss, abs=1e-6)
+    error = np.mean(views.predict(data["X_val"]) != data["y_val"])
+    assert row["shifted error"] == pytest.approx(error, abs=1e-6)
     assert row["TFLOP"] == round(flop(TINY, data["X_train"]) / 1e12, 2)
 
 
