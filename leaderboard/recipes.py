@@ -50,7 +50,7 @@ FC_NET = partial(FullyConnectedNet, 784, reg=1e-5)
 QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 11, adversarial=1.0)
 PLAIN = Training("plain", partial(FC_NET, hidden_dim=[800, 800]), 30, adversarial=1.0)
 ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 110, **UPRIGHT)
-DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 90, **UPRIGHT)
+DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 80, **UPRIGHT)
 CONV = Training(
     "conv",
     partial(
@@ -73,7 +73,7 @@ RECIPES = {
     "quick": [QUICK],
     "plain": [PLAIN],
     "elastic-800": [ELASTIC_800],
-    "deep": [DEEP] * 2,
+    "deep": [DEEP] * 4,
     "conv": [CONV],
     "best": [CONV, CONV, CONV, DEEP, DEEP],
 }
