@@ -24,7 +24,7 @@ FILES = (
     "*.py", "support/*.py", "tests/**/*.py", "datasets/README.md", "datasets/make_sample.py",
     "datasets/mnist_sample.npz", "requirements.txt", "pyproject.toml",
 )  # fmt: skip
-LEFT_OUT = ("course", "leaderboard")  # folders, and with them the tests that import them
+LEFT_OUT = ("course", "leaderboard")  # folders, and with them their tests
 TESTS_LEFT_OUT = (
     "tests/test_notebook.py",  # of the executed notebook
     "tests/test_torch.py",  # PyTorch's functions beside those of the assignment
@@ -57,7 +57,8 @@ def make_starter(root=ROOT):
 
 def _tests(name, text):
     """A file of tests without what gives the answers away; None where it is left out."""
-    if name in TESTS_LEFT_OUT or _imported(ast.parse(text)) & set(LEFT_OUT):
+    apart = name in TESTS_LEFT_OUT or name.startswith(tuple(f"tests/{f}/" for f in LEFT_OUT))
+    if apart or _imported(ast.parse(text)) & set(LEFT_OUT):
         return None
     names = (NETWORKS, ITS_TABLE) if name == REFERENCE else (NETWORKS,)
     return without(text.decode("utf-8"), names).encode("utf-8")
