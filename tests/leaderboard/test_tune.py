@@ -53,7 +53,7 @@ def test_every_setting_of_a_recipe_can_be_changed(training):
     assert changed.preprocess is (deskew if wanted["deskew"] else None)
     net = changed.network(seed=0)
     assert net.reg == 1e-3
-    assert sum(layer.only_in_training for layer in net.layers) == 2
+    assert sum(layer.mode == "train" for layer in net.layers) == 2
     shapes = [w.shape for name, w in net.params.items() if name.startswith("W")]
     assert shapes[-3:] == [(shapes[-3][0], 7), (7, 6), (6, 10)]
     if isinstance(net, ConvNet):
