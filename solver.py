@@ -192,7 +192,7 @@ class Solver:
         DivergedError
             If the loss is not finite. The model holds the best parameters up to then.
         ValueError
-            If the loss is not finite because X_train holds NaN or infinite numbers.
+            If it is not because X_train or X_val holds NaN or infinite numbers.
         """
         keep_freed_memory()
         self._warn_of_a_jump()
