@@ -119,7 +119,7 @@ def flop(training, X):
     for layer in net.layers:
         parameters = [net.params[name] for name in layer.names]
         out, _ = layer.forward(out, *parameters)
-        if parameters:
+        if parameters and parameters[0].ndim > 1:  # a normalization has none
             w, b = parameters
             products.append(w.size * (out.size // b.size))
     per_example = 3 * sum(products) - products[0]
