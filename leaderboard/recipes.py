@@ -59,12 +59,12 @@ CONV = Training(
         filter_size=3,
         hidden_dim=(256,),
         dropout=0.5,
-        reg=1e-5,
+        reg=1e-4,
     ),
     30,
     learning_rate=0.08,
     preprocess=deskew,
-    transform=partial(distort, rotation=6.0, scale=0.08, shear=0.04, elastic=1.2),
+    transform=partial(distort, rotation=6.0, scale=0.08, shear=0.04, elastic=1.5),
     shifted=True,
 )
 
