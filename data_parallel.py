@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from fc_net import Network
-from support.checks import check_integer, check_kind
+from support.checks import check_integer, check_kind, is_plain
 
 
 class DataParallel:
@@ -69,9 +69,9 @@ class DataParallel:
 
     def loss(self, X, y=None):
         """As `Network.loss`."""
+        if not is_plain(X) or X.ndim == 0 or (y is not None and np.shape(y) != X.shape[:1]):
+            return self.network.loss(X, y)  # which says what does not fit
         n = len(X)
-        if y is not None and len(y) != n:
-            return self.network.loss(X, y)  # which says so
         num_parts = max(1, min(self.num_threads, n))
         bounds = [n * i // num_parts for i in range(num_parts + 1)]
         errors = np.geterr()  # which every thread has its own of

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from side_by_side import print_machine
+
 ROOT = Path(__file__).resolve().parent.parent
 
 TRAIN = """
@@ -66,6 +68,8 @@ def report(name, net, epochs, mapped=""):
 
 
 def main():
+    print_machine()
+    print()
     print(
         "| network | epochs | training images | peak resident memory, MB "
         "| anonymous memory in training, MB | after it, MB | after predict, MB |"

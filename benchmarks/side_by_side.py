@@ -38,7 +38,8 @@ def print_machine():
     print(f"Processor: {names[0] if names else platform.processor()}")
     for library in threadpool_info():
         kernel = library.get("architecture", "unknown")
-        print(f"NumPy {np.__version__}: {library['internal_api']} {library['version']}, {kernel}")
+        blas = f"{library['internal_api']} {library['version']}, {kernel}"
+        print(f"NumPy {np.__version__}: {blas}, {library['num_threads']} threads by default")
     if "OPENBLAS_CORETYPE" in os.environ:
         print("WARNING: OPENBLAS_CORETYPE is set, so NumPy's products may run below their speed")
 

@@ -88,6 +88,11 @@ def test_errors_of_the_network_come_through(rng):
             model.loss(X, labels)
     with pytest.raises(ValueError, match="softmax_loss: labels"):
         model.loss(X, y + 4)
+    for wrong in (None, 3, [[1.0]], np.float64(1)):
+        with pytest.raises(TypeError, match="ConvNet: X must be"):
+            model.loss(wrong)
+    with pytest.raises(TypeError, match="softmax_loss: y must be"):
+        model.loss(X, 3)
 
 
 def test_bad_arguments():
