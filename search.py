@@ -18,6 +18,7 @@ import math
 import time
 from functools import partial
 
+import numpy as np
 import optuna
 import pandas as pd
 from joblib import delayed
@@ -59,7 +60,8 @@ DEFAULTS = {
     "seed": 0,
 }
 
-# What is kept of a trial beside its settings.
+# What is kept of a trial beside its settings and its "mistakes", the indices of the validation
+# images that the network of its best epoch gets wrong.
 RESULTS = ("training accuracy", "validation accuracy", "epochs")
 
 POLL = 1.0  # seconds between looks at what other processes have done
@@ -147,11 +149,11 @@ def search(
 ):
     """Run trials until a stored study has enough of them.
 
-    A trial is pruned after an epoch, from the second on, when its best validation accuracy so far
-    is below the median of the earlier trials' at that epoch. One that diverges counts with the
-    accuracy that it had reached. Ctrl-C ends the search and keeps the finished trials; calling it
-    again resumes. Trials whose process was killed are run again with the same settings. An error
-    in a trial ends the search with that error.
+    Once five trials have run to their end, another one is pruned after an epoch, from the second
+    on, when its best validation accuracy so far is below the median of the complete trials' at that
+    epoch. One that diverges counts with the accuracy that it had reached. Ctrl-C ends the search
+    and keeps the finished trials; calling it again resumes. Trials whose process was killed are run
+    again with the same settings. An error in a trial ends the search with that error.
 
     Parameters
     ----------
@@ -286,6 +288,8 @@ def _objective(trial, interrupt, data, suggest, seed):
     accuracies = 0.0, 0.0  # of a network whose first scores are not finite
     if solver.best_params:
         accuracies = solver.check_accuracy(solver.X_train, solver.y_train), solver.best_val_acc
+        wrong = solver.model.predict(data["X_val"]) != data["y_val"]
+        trial.set_user_attr("mistakes", np.flatnonzero(wrong).tolist())
     for key, value in zip(RESULTS, (*accuracies, solver.epoch), strict=True):
         trial.set_user_attr(key, value)
     trial.set_user_attr("outcome", outcome)

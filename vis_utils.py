@@ -27,12 +27,10 @@ from support.plotted import as_arrays, as_numbers, check_dict, check_table, set_
 # How the columns of the notebook's tables are written.
 FORMATS = {
     **dict.fromkeys(("training accuracy", "validation accuracy", "test accuracy"), "{:.2%}"),
-    **dict.fromkeys(("validation error", "test error", "worst", "std"), "{:.2%}"),
+    **dict.fromkeys(("error", "validation error", "test error", "worst"), "{:.2%}"),
     **dict.fromkeys(("TFLOP", "minutes", "seconds"), "{:.1f}"),
-    **dict.fromkeys(("learning_rate", "lr_decay", "reg"), "{:g}"),
-    "weight_scale": "{:.2g}",
-    "max rel. error": "{:.1e}",
-    "parameters": "{:,}",
+    **dict.fromkeys(("learning_rate", "lr_decay", "reg", "weight_scale"), "{:.3g}"),
+    "cross-entropy": "{:.4f}",
 }
 CENTRED = {"ha": "center", "va": "center"}
 
@@ -49,7 +47,8 @@ def format_table(rows):
         raise ValueError("format_table: rows holds none")
     for name in [name for name in table.columns if name in FORMATS]:
         table = table.assign(**{name: [_format(FORMATS[name], value) for value in table[name]]})
-    return table.set_index(table.columns[0])
+    table = table.set_index(table.columns[0])
+    return table.rename_axis(index=None, columns=table.index.name)  # all names in one line
 
 
 def _format(text, value):

@@ -48,8 +48,15 @@ UPRIGHT = {
 FC_NET = partial(FullyConnectedNet, 784, reg=1e-5)
 
 QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 11, adversarial=1.0)
-PLAIN = Training("plain", partial(FC_NET, hidden_dim=[800, 800]), 30, adversarial=1.0)
+PLAIN = Training(
+    "plain",
+    partial(FC_NET, hidden_dim=[800, 800], reg=1e-4),
+    30,
+    adversarial=1.0,
+    shifted=True,
+)
 ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 110, **UPRIGHT)
+MINUTE = ELASTIC_800._replace(name="minute", num_epochs=18)
 DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 80, **UPRIGHT)
 CONV = Training(
     "conv",
@@ -72,6 +79,7 @@ CONV = Training(
 RECIPES = {
     "quick": [QUICK],
     "plain": [PLAIN],
+    "minute": [MINUTE] * 2,
     "elastic-800": [ELASTIC_800],
     "deep": [DEEP] * 4,
     "conv": [CONV],

@@ -84,6 +84,8 @@ def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
         reported = [trial.intermediate_values[epoch] for epoch in (1, 2, 3)]
         best = np.maximum.accumulate(solver.val_acc_history)[1:]
         assert reported == best.tolist()
+        wrong = solver.model.predict(toy_data["X_val"]) != toy_data["y_val"]
+        assert trial.user_attrs["mistakes"] == np.flatnonzero(wrong).tolist()
 
 
 def test_diverged_trial_is_recorded_and_the_search_goes_on(toy_data, storage):

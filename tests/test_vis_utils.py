@@ -180,3 +180,4 @@ def test_format_table():
     rows = [{"name": "a", "validation accuracy": 0.98765, "seconds": 1.26, "other": 3}]
     table = vis_utils.format_table(rows)
     assert table.loc["a"].tolist() == ["98.77%", "1.3", 3]
+    assert table.to_html().count("<tr") == 2  # one line of names, one of values
