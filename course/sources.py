@@ -11,18 +11,12 @@ from data_utils import read_submission
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = "starter_code.ipynb"
 SUBMISSION = "submission.csv"
-# What a notebook can report on: the modules that it runs, and the measurements that it shows.
-REPORTED = ("*.py", "support/*.py", "leaderboard/*.py", "leaderboard/*.csv")
-# All code, in the order of the appendix of the write-up.
-SOURCES = (
-    "*.py",
-    "support/*.py",
-    "leaderboard/*.py",
-    "course/**/*.py",
-    "tests/**/*.py",
-    "benchmarks/*.py",
-    "datasets/*.py",
-)
+# The modules that a notebook runs: the appendix of the write-up lists them, in this order.
+MODULES = ("*.py", "support/*.py", "leaderboard/*.py")
+# What a notebook can report on: those modules, and the measurements that it shows.
+REPORTED = (*MODULES, "leaderboard/*.csv")
+# All code.
+SOURCES = (*MODULES, "course/**/*.py", "tests/**/*.py", "benchmarks/*.py", "datasets/*.py")
 # Everything that the archive of the code holds.
 ARCHIVE = (
     *SOURCES,

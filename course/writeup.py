@@ -10,41 +10,34 @@ byte for byte. Where something cannot be handed in, one line says what, and an o
 Pandoc reads the notebook's texts and Typst makes the PDF, with the layout that is in
 ``writeup.typ``. Both come with their Python packages. In between the notebook is a document of
 pandoc's, in JSON, where code, outputs and names are data: nothing that they hold is run.
+``document.py`` makes it, and says what a notebook's author can decide: what is hidden, captions,
+links.
 """
 
 import argparse
-import base64
-import hashlib
-import io
 import json
 import os
-import re
 import sys
 import tempfile
-import textwrap
 import unicodedata
-import zipfile
 from contextlib import ExitStack, suppress
-from functools import cache, partial
-from itertools import chain
 from pathlib import Path
-from urllib.parse import unquote
-from urllib.request import urlopen
 
 import nbformat
-import pypandoc
-import typst
 
 from course import sources
+from course.archive import pack
+from course.document import MARKDOWN, to_blocks
+from course.pdf import pandoc, typeset
 from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, check_notebook, check_submission
 from support.files import atomic_write
 from support.process import deferred_interrupt, say
 
 LAYOUT = Path(__file__).with_name("writeup.typ")
-CERTIFICATION = (
-    "I certify that I wrote this write-up and its code myself, in my own words, that I have not "
-    "looked at the solutions of other students, and that every outside source that I used is "
-    "named in it."
+README = Path(__file__).with_name("hand_in.md")
+CERTIFICATION = (  # in the words of the assignment
+    "I certify that all solutions are entirely in my own words and that I have not looked at "
+    "another student's solutions. I have given credit to all external sources I consulted."
 )
 FIELDS = {
     "--name": "Name",
@@ -54,19 +47,6 @@ FIELDS = {
     "--kaggle-score": "Kaggle score",
 }
 MAX_BYTES = 2**26  # of a notebook
-WIDGET = "application/vnd.jupyter.widget-view+json"
-# An output is shown in the first form that it has: a picture, a text that pandoc reads, plain text.
-PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-MARKDOWN = "commonmark_x-attributes-raw_attribute-yaml_metadata_block-emoji"
-READERS = {"text/markdown": MARKDOWN, "text/html": "html", "text/latex": "latex"}
-# What a screen does not show: what is overwritten in its line, codes of colours, other codes.
-UNSEEN = re.compile(
-    r"^[^\n]*\r(?=[^\r\n])|\x1b\[[\d;?]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]", re.MULTILINE
-)
-LAST_RESORT = b"LastResort"  # a font of macOS that has for every character a box
-_WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
-LINE = 100  # characters of code in a line of the PDF
-PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
 
 def read_notebook(path):
@@ -85,201 +65,44 @@ def read_notebook(path):
     return notebook
 
 
-def to_blocks(notebook, folder, root):
-    """A notebook as the blocks of a document of pandoc's: texts, code and what it has shown.
-
-    The pictures are written to the folder; root is where the files are that texts show.
-    """
-    blocks = []
-    for cell in notebook.cells:
-        find = partial(_picture, folder=folder, root=root, attached=cell.get("attachments", {}))
-        try:
-            if cell.cell_type == "markdown":
-                blocks += _read(cell.source, MARKDOWN, find)
-            elif cell.cell_type == "code" and cell.source.strip():
-                blocks.append(_code(cell.source, "python"))
-                for output in cell.outputs:
-                    if not _is_progress(output):
-                        blocks += _output(output, find)
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{NOTEBOOK}: {cell_name(cell)}: {error}") from error
-    return blocks
-
-
-def _is_progress(output):
-    """Whether an output is a progress bar, as text or as a widget."""
-    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
-
-
-def _output(output, find):
-    if output.output_type == "stream":
-        return [_code(UNSEEN.sub("", output.text))]
-    data = output.data
-    for kind in PICTURES:
-        if kind in data:
-            shown = output.metadata.get(kind)
-            width = shown.get("width") if isinstance(shown, dict) else None
-            content = data[kind].encode() if "svg" in kind else base64.b64decode(data[kind])
-            return [{"t": "Para", "c": [find(content, width)]}]
-    for kind, reader in READERS.items():
-        if blocks := _read(data.get(kind, ""), reader, find):
-            return blocks
-    if "text/plain" in data:
-        return [_code(UNSEEN.sub("", data["text/plain"]))]
-    if data:
-        raise ValueError(f"nothing of its output can be printed, which is {', '.join(data)}")
-    return []
-
-
-def _code(text, language=None):
-    """A block of code, its lines broken: Typst does it between words, and not all have spaces."""
-    lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
-    classes = [language] if language else []
-    return {"t": "CodeBlock", "c": [["", classes, []], "\n".join(chain.from_iterable(lines))]}
-
-
-def _picture(source, width, *, folder, root, attached):
-    """A picture, as an element of pandoc's: source is its bytes, or the address in a text.
-
-    width is in pixels of the screen, None where it is not known.
-    """
-    content = _find(source, root, attached) if isinstance(source, str) else source
-    name = hashlib.sha256(content).hexdigest()[:16]
-    (folder / name).write_bytes(content)
-    _typeset(f'#image("{name}")', folder, {})  # here, where an error can name the cell
-    known = isinstance(width, int | float) and width > 0
-    attributes = [["width", f"{max(1, min(100, width // PIXELS))}%"]] if known else []
-    return {"t": "Image", "c": [["", [], attributes], [], [name, ""]]}
-
-
-def _find(address, root, attached):
-    """The bytes of a picture that a text shows: from itself, its cell, or the project's folder."""
-    scheme, _, rest = address.partition(":")
-    try:
-        if scheme == "data":
-            with urlopen(address) as file:  # which finds it in the address
-                return file.read()
-        if scheme == "attachment":
-            return base64.b64decode(next(iter(attached[unquote(rest)].values())))
-        path = (root / unquote(address)).resolve()
-        if path.is_relative_to(root.resolve()) and path.is_file():
-            return path.read_bytes()
-    except (OSError, ValueError, LookupError, StopIteration) as error:
-        raise ValueError(f"picture {address!r:.80} cannot be read: {error!r}") from error
-    raise ValueError(f"picture {address!r:.80} is not in the project's folder; put it there")
-
-
-def _read(text, form, find):
-    """The blocks of a text that pandoc reads, as `_clean` leaves them."""
-    [blocks] = _clean(json.loads(_pandoc(text, "json", form))["blocks"], find)
-    return blocks
-
-
-@cache
-def _pandoc(text, to, form, *options):
-    return pypandoc.convert_text(text, to, form, ["--sandbox", *options])
-
-
-def _clean(node, find):
-    """The nodes to put in place of a node of pandoc's, so that nothing in it reaches Typst as code.
-
-    Attributes and raw parts do: there are no attributes, but for a language's name, and of what is
-    raw only HTML is read. Links lead to the web only, and pictures are found by ``find``.
-    """
-    if isinstance(node, list):
-        if [type(part) for part in node] == [str, list, list]:  # attributes
-            return [["", [], []]]
-        return [list(chain.from_iterable(_clean(part, find) for part in node))]
-    if not isinstance(node, dict):
-        return [node]
-    kind, content = node["t"], node.get("c")
-    if kind in ("RawBlock", "RawInline"):
-        blocks = _read(content[1], "html", find) if content[0] == "html" else []
-        if kind == "RawBlock":
-            return blocks
-        # One tag by itself: those of a style have nothing in between.
-        inlines = chain.from_iterable(b["c"] for b in blocks if b["t"] in ("Plain", "Para"))
-        return [i for i in inlines if i["t"] in ("Image", "LineBreak")]
-    if kind == "Image":
-        width = dict(content[0][2]).get("width", "")
-        return [find(content[2][0], int(width) if width.isdecimal() else None)]
-    if kind == "CodeBlock":
-        language = next(iter(content[0][1]), "")
-        return [_code(content[1], language if re.fullmatch(r"[\w+-]+", language) else None)]
-    if kind in ("Div", "Span"):
-        return _clean(content[1], find)[0]
-    if kind == "Link" and not content[2][0].startswith(("https://", "http://", "mailto:")):
-        return _clean(content[1], find)[0]
-    return [{key: _clean(value, find)[0] for key, value in node.items()}]
-
-
 def make_pdf(notebook, fields, root):
-    """The PDF: a title page with texts by the options of `FIELDS`, the notebook, the sources."""
+    """The PDF: a title page with texts by the options of `FIELDS`, the notebook, its modules."""
     listings = {}
-    for name in sources.files(root, sources.SOURCES):
+    for name in sources.files(root, sources.MODULES):
         try:
             listings[name] = (root / name).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"{name} is not in UTF-8: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        document = json.loads(_pandoc("", "json", MARKDOWN))
+        document = json.loads(pandoc("", "json", MARKDOWN))
         document["blocks"] = to_blocks(notebook, folder, root)
-        title = NOTEBOOK
+        title, label = NOTEBOOK, None
         if document["blocks"] and document["blocks"][0]["t"] == "Header":
-            heading = {"t": "Plain", "c": document["blocks"].pop(0)["c"][2]}
-            title = _pandoc(json.dumps({**document, "blocks": [heading]}), "plain", "json").strip()
+            _, (label, *_), words = document["blocks"].pop(0)["c"]
+            heading = {**document, "blocks": [{"t": "Plain", "c": words}]}
+            title = pandoc(json.dumps(heading), "plain", "json").strip()
         info = {
             "title": title,
+            "label": label,
             "certification": CERTIFICATION,
             "fields": [[label, fields.get(option)] for option, label in FIELDS.items()],
             "sources": listings,
         }
         (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
         options = "--standalone", f"--template={LAYOUT}"
-        layout = _pandoc(json.dumps(document), "typst", "json", *options)
+        layout = pandoc(json.dumps(document), "typst", "json", *options)
         cells = {f"{NOTEBOOK}: {cell_name(cell)}": cell for cell in notebook.cells}
-        return _typeset(layout, folder, {**fields, **cells, **listings})
+        return typeset(layout, folder, {**fields, **cells, **listings})
 
 
-def _typeset(text, folder, origins):
-    """The PDF of a text of Typst's, which can read what is in the folder and nothing else.
-
-    origins says, by name, what the text was made of: where to look for a character without a font.
-    """
-    (folder / "main.typ").write_text(text, encoding="utf-8")
-    for system_fonts in (False, True):  # those of this machine only where they are needed
-        fonts = typst.Fonts(include_system_fonts=system_fonts)
-        try:
-            # A PDF of this kind, for archives, has to have a glyph for every character. Its date
-            # is not today's, so that the same input gives the same bytes.
-            pdf = typst.compile(
-                folder / "main.typ", font_paths=fonts, pdf_standards="a-2b", timestamp=0
-            )
-            if LAST_RESORT not in pdf:
-                return pdf
-        except typst.TypstError as exception:
-            error = exception
-    found = re.search(r'the text `"(.+?)"` could not be displayed', error.diagnostic)
-    if not found:
-        raise ValueError(f"the notebook cannot be printed: {error.message}") from error
-    character = re.sub(r"\\u\{(\w+)\}", lambda code: chr(int(code[1], 16)), found[1])
-    sought = json.dumps(character, ensure_ascii=False)[1:-1]
-    texts = ((name, json.dumps(value, ensure_ascii=False)) for name, value in origins.items())
-    place = next((f"{name}: " for name, text in texts if sought in text), "")
-    raise ValueError(
-        f"{place}no font has the character {found[1]}; install one that has it, such as Noto, or "
-        "do without it"
-    ) from error
-
-
-def make_archive(root):
-    """The zip archive of the code: no data, the same bytes each time."""
-    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sources.files(root, sources.ARCHIVE):
-            # A member's date is that of the zip format's first day, unless it is given.
-            archive.writestr(zipfile.ZipInfo(f"code/{name}"), (root / name).read_bytes())
-    return file.getvalue()
+def make_archive(fields, root):
+    """The zip archive of the code, with a README of its own: no data, the same bytes each time."""
+    contents = {name: (root / name).read_bytes() for name in sources.files(root, sources.ARCHIVE)}
+    name, student_id = (fields.get(option) or "_" * 30 for option in ("--name", "--student-id"))
+    readme = README.read_text(encoding="utf-8").format(name=name, student_id=student_id)
+    contents["README.md"] = readme.encode("utf-8")
+    return pack({f"code/{name}": content for name, content in contents.items()})
 
 
 def replace_files(folder, contents):
@@ -321,7 +144,7 @@ def main(arguments=None):
         num_predictions = check_submission(notebook, ROOT)
         contents = {
             SUBMISSION: (ROOT / SUBMISSION).read_bytes(),
-            "code.zip": make_archive(ROOT),
+            "code.zip": make_archive(fields, ROOT),
             "writeup.pdf": make_pdf(notebook, fields, ROOT),
         }
         replace_files(out, contents)

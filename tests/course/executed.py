@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course import writeup
+from course.document import WIDGET
 from course.sources import RECORD, record
 from data_utils import save_submission
 
@@ -58,7 +58,7 @@ def notebook(root):
         [new_output("display_data", picture)],
         [
             new_output("stream", name="stderr", text="40%|####"),
-            new_output("display_data", {writeup.WIDGET: {}, "text/plain": "60%|######"}),
+            new_output("display_data", {WIDGET: {}, "text/plain": "60%|######"}),
             new_output("execute_result", {"text/html": table, "text/plain": "plain"}),
         ],
     ]

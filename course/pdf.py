@@ -1,0 +1,47 @@
+"""The two programs that the write-up is made with: pandoc and Typst, from their Python packages."""
+
+import json
+import re
+from functools import cache
+
+import pypandoc
+import typst
+
+LAST_RESORT = b"LastResort"  # a font of macOS that has for every character a box
+
+
+@cache
+def pandoc(text, to, form, *options):
+    """A text of one form in another; it reads no file but its template."""
+    return pypandoc.convert_text(text, to, form, ["--sandbox", *options])
+
+
+def typeset(text, folder, origins):
+    """The PDF of a text of Typst's, which can read what is in the folder and nothing else.
+
+    origins says, by name, what the text was made of: where to look for a character without a font.
+    """
+    (folder / "main.typ").write_text(text, encoding="utf-8")
+    for system_fonts in (False, True):  # those of this machine only where they are needed
+        fonts = typst.Fonts(include_system_fonts=system_fonts)
+        try:
+            # A PDF of this kind, for archives, has to have a glyph for every character. Its date
+            # is not today's, so that the same input gives the same bytes.
+            pdf = typst.compile(
+                folder / "main.typ", font_paths=fonts, pdf_standards="a-2b", timestamp=0
+            )
+            if LAST_RESORT not in pdf:
+                return pdf
+        except typst.TypstError as exception:
+            error = exception
+    found = re.search(r'the text `"(.+?)"` could not be displayed', error.diagnostic)
+    if not found:
+        raise ValueError(f"the notebook cannot be printed: {error.message}") from error
+    character = re.sub(r"\\u\{(\w+)\}", lambda code: chr(int(code[1], 16)), found[1])
+    sought = json.dumps(character, ensure_ascii=False)[1:-1]
+    texts = ((name, json.dumps(value, ensure_ascii=False)) for name, value in origins.items())
+    place = next((f"{name}: " for name, text in texts if sought in text), "")
+    raise ValueError(
+        f"{place}no font has the character {found[1]}; install one that has it, such as Noto, or "
+        "do without it"
+    ) from error

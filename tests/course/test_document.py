@@ -1,0 +1,203 @@
+"""How a notebook becomes pages: what is shown, where it stands, what stays together, links."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pypdf import PdfReader
+
+from course.writeup import make_pdf
+
+NUM_QUESTIONS = 30
+HEIGHT, MARGIN = 842, 62  # of a page of A4, in points
+LINE = "\n\n".join(["A line."] * 3)
+HIDDEN = {"tags": ["hide-input"]}
+
+
+def code(source, *outputs, **metadata):
+    return new_code_cell(source, outputs=list(outputs), metadata=metadata)
+
+
+def printed(text):
+    return new_output("stream", text=text)
+
+
+def picture(height, width):
+    """The output of a picture that is shown in so many pixels."""
+    plt.imsave(file := io.BytesIO(), np.zeros((height, width)), format="png")
+    data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+    return new_output("display_data", data, metadata={"image/png": {"width": width}})
+
+
+def pages_of(root, *cells):
+    """The pages of a notebook, without title page and contents, and without the appendix."""
+    cells = [new_markdown_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    cells = [NotebookNode({**cell, "id": f"cell-{i}"}) for i, cell in enumerate(cells)]
+    nb = new_notebook(cells=[new_markdown_cell("# The title"), *cells])
+    pages = PdfReader(io.BytesIO(make_pdf(nb, {}, root))).pages
+    texts = [page.extract_text() for page in pages]
+    start = next(i for i, text in enumerate(texts) if i > 1 and ". . . ." not in text)
+    end = next(i for i, text in enumerate(texts) if "These are the modules" in text)
+    return [pages[i] for i in range(start, end)]
+
+
+def texts_of(root, *cells):
+    return [" ".join(page.extract_text().split()) for page in pages_of(root, *cells)]
+
+
+def lowest(page):
+    """How far down a page is printed, as a fraction of the height that there is for text."""
+    ends = []
+
+    def text(text, cm, tm, *_):
+        y = tm[5] * cm[3] + cm[5]
+        if text.strip() and MARGIN < y < HEIGHT - MARGIN:
+            ends.append(y)
+
+    def operation(name, operands, cm, tm):
+        if name == b"Do":
+            ends.append(min(cm[5], cm[5] + cm[3]))
+
+    page.extract_text(visitor_text=text, visitor_operand_before=operation)
+    return (HEIGHT - MARGIN - min(ends)) / (HEIGHT - 2 * MARGIN)
+
+
+def questions(*cells):
+    """Questions that end with the same cells, each after two more lines of text."""
+    for number in range(NUM_QUESTIONS):
+        yield f"## Question {number}\n\n" + "\n\n".join(["A line."] * 2 * number)
+        yield from cells
+
+
+def test_hidden_code(root):
+    shown, *_ = texts_of(
+        root, code("compute()", printed("one"), **HIDDEN), code("show()", printed("two"))
+    )
+    assert shown.startswith("one show() two")
+    [nothing] = texts_of(root, "Text.", code("compute()", **HIDDEN), "End.")
+    assert nothing.startswith("Text. End.")
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        (["**Figure 1.** It.", code("show()", printed("out"))], "show() Figure 1. It. out"),
+        (["**Figure 1.** It.", code("show()", printed("out"), **HIDDEN)], "Figure 1. It. out"),
+        (["Is:\n\n**Table 20.** It.", code("show()", printed("out"))], "Is: show() Table 20. It."),
+        (
+            ["**Table 1.** It.\n\n|a|\n|-|\n|b|", code("f()", printed("out"))],
+            "Table 1. It. a b f()",
+        ),
+        (["**Table 1.** It.", "", code("f()")], "f() Table 1. It."),
+        (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
+        (["**Figure** 1.", code("show()", printed("out"))], "Figure 1. show() out"),
+        (["See **Figure 1.**", code("show()", printed("out"))], "See Figure 1. show() out"),
+    ],
+)
+def test_captions_stand_above_what_they_name(cells, shown, root):
+    [page] = texts_of(root, *cells)
+    assert page.startswith(shown)
+
+
+FENCE = "~~~\n" + "\n".join(f"line {i}" for i in range(9)) + "\n~~~"
+
+
+@pytest.mark.parametrize(
+    ("cells", "first", "last"),
+    [
+        (["So we run:", code("f()\n" * 12, printed("out"))], "So we run:", "out"),
+        (["**Figure 1.** It.", code("f()", printed("1\n" * 9 + "out"))], "Figure 1.", "out"),
+        (["**Table 1.** It.\n\n|a|\n|-|\n|b|\n|c|"], "Table 1.", "b c"),
+        ([FENCE], "line 0", "line 8"),
+        (["### Part\n\nIt is:", code("f()", printed("\n".join("abc")))], "Part", "a b c"),
+    ],
+)
+def test_what_belongs_together_is_on_one_page(cells, first, last, root):
+    pages = texts_of(root, *questions(*cells))
+    assert len(pages) > NUM_QUESTIONS  # some questions go on
+    found = [page for page in pages if first in page]
+    assert len(found) == NUM_QUESTIONS
+    assert all(last in page[page.index(first) :] for page in found)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [picture(900, 900)],
+        [picture(3000, 1000)],
+        [printed("1\n" * 20), picture(450, 900), picture(450, 900)],
+        [printed("1\n" * 90)],
+    ],
+)
+def test_no_page_is_nearly_empty_before_the_end_of_a_question(outputs, root):
+    source = "f()\n" * 20
+    pages = pages_of(root, *questions("**Figure 1.** It is as follows:", code(source, *outputs)))
+    starts = [page.extract_text().startswith("Question") for page in pages]
+    assert sum(starts) == NUM_QUESTIONS
+    for page, is_last in zip(pages, [*starts[1:], True], strict=True):
+        assert is_last or lowest(page) > 1 / 3
+
+
+def test_long_code_goes_on_on_the_next_page(root):
+    source = "\n".join(f"line_{i}()" for i in range(100))
+    first, second = texts_of(root, "The code:", code(source))
+    assert first.startswith("The code: line_0()")
+    assert "line_99()" in second
+
+
+def test_new_pages(root):
+    texts = ["# A", LINE, "## B", "### C\n\n#### D", "## E", "# F\n\n## G\n\n## H\n\n# I\n\n### J"]
+    starts = [[word for word in text.split() if len(word) == 1] for text in texts_of(root, *texts)]
+    pages = [[word for word in words if word.isalpha() and word != "A"] for words in starts]
+    assert [["A" in starts[0], *pages[0]], *pages[1:]] == [
+        [True, "B", "C", "D"], ["E"], ["F", "G"], ["H"], ["I", "J"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [
+        ("1.1.1 Fully-connected (fc) layer", "1.1.1-Fully-connected-(fc)-layer"),
+        ('It\'s "new" -- so...', 'It\'s-"new"----so...'),
+        ("The `code` of *this* [one](https://a.org) $x^2$", "The-code-of-this-one-$x^2$"),
+        ("Caf\xe9", "Caf%C3%A9"),
+        ("Twice\n\n## Twice", "Twice"),
+    ],
+)
+def test_links_lead_to_the_page_of_a_heading(heading, anchor, root):
+    link, there, *_ = pages_of(
+        root, f"See [there](<#{anchor}>), [top](#The-title).", f"# {heading}"
+    )
+    assert "See there (p. 4), top (p. 1)." in link.extract_text().replace("\xa0", " ")
+    assert there.extract_text().startswith(heading[:2])
+    assert len(link.annotations) == 2
+
+
+def test_link_to_no_heading_is_named(root):
+    with pytest.raises(ValueError, match=r"cell '\[a\]\(#No-such\)': links to 'No-such', and no h"):
+        pages_of(root, "# Such", "[a](#No-such)")
+
+
+def sizes(page):
+    """The sizes of a page's texts, as printed, and where they begin and end at most."""
+    found = []
+
+    def text(text, cm, tm, font, size):
+        if text.strip():
+            found.append((abs(size * tm[3] * cm[3]), tm[4] * cm[0] + cm[4]))
+
+    page.extract_text(visitor_text=text)
+    return found
+
+
+def test_wide_tables_break_lines_before_they_are_made_smaller(root):
+    row = "|".join(["some words that go on and on", "a_rather_long_name_of_something"] * 4)
+    [page] = pages_of(root, f"|{'h|' * 8}\n|{'-|' * 8}\n|{row}|")
+    assert min(size for size, _ in sizes(page)) > 8.9
+    [page] = pages_of(root, f"|{'h|' * 30}\n|{'-|' * 30}\n|{'abcdefghij|' * 30}")
+    assert 1 < min(size for size, _ in sizes(page)) < 5
+    assert max(place for _, place in sizes(page)) < 595 - MARGIN
