@@ -37,6 +37,7 @@ EMPHASIS = ("Emph", "Strong", "Underline", "Strikeout", "Superscript", "Subscrip
 # What pandoc makes of straight quotes, dashes and dots.
 TYPED = {"\u2018": "'", "\u2019": "'", "\u2013": "--", "\u2014": "---", "\u2026": "..."}
 TYPED = str.maketrans(TYPED)
+MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
 
@@ -173,9 +174,12 @@ def _output(output, find):
             shown = output.metadata.get(kind)
             width = shown.get("width") if isinstance(shown, dict) else None
             content = data[kind].encode() if "svg" in kind else base64.b64decode(data[kind])
-            return [{"t": "Para", "c": [find(content, width)]}]
+            return [_typst("#shown["), {"t": "Para", "c": [find(content, width)]}, _typst("]")]
     for kind, reader in READERS.items():
         if blocks := _read(data.get(kind, ""), reader, find):
+            # In a table that is an output numbers stand below each other, as Jupyter has them.
+            for alignment in _nodes(blocks, "AlignDefault") if kind == "text/html" else ():
+                alignment["t"] = "AlignRight"
             return blocks
     if "text/plain" in data:
         return [_code(UNSEEN.sub("", data["text/plain"]))]
@@ -238,7 +242,12 @@ def _clean(node, find):
     if isinstance(node, list):
         if [type(part) for part in node] == [str, list, list]:  # attributes
             return [["", [], []]]
-        return [list(chain.from_iterable(_clean(part, find) for part in node))]
+        nodes = list(chain.from_iterable(_clean(part, find) for part in node))
+        first = nodes[0] if nodes and isinstance(nodes[0], dict) else {"t": None}
+        if first["t"] == "Str" and MARKUP.fullmatch(first["c"]):
+            # In a cell or in bold type pandoc lets it begin a list or a heading.
+            nodes.insert(0, {"t": "RawInline", "c": ["typst", "#[]"]})
+        return [nodes]
     if not isinstance(node, dict):
         return [node]
     kind, content = node["t"], node.get("c")

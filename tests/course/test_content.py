@@ -131,6 +131,9 @@ def test_a_cell_ends_where_it_ends(unclosed, root):
         ("data", {"text/html": "<div></div>", "text/plain": "as text"}, "as text"),
         ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
         ("text/latex", "\\begin{tabular}{l}a\\\\b\\end{tabular}", "a b"),
+        ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
+        ("markdown", "**1. x** [= y](https://a.org)\n* \\= a\n* 2\\. b",
+         "1. x = y \u2022 = a \u2022 2. b"),
         ("data", {}, "show(x)"),
         ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
         ("markdown", "---\ntitle: heading\n---", "title: heading"),
@@ -182,7 +185,7 @@ def test_pictures_are_shown(kind, content, root):
 def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width, root):
     nb = new_notebook(cells=[cell(kind, content)])
     nb.cells[0].outputs[0].metadata = metadata
-    _, _, shown, _ = to_blocks(nb, root, root)
+    [shown] = [block for block in to_blocks(nb, root, root) if block["t"] in ("Para", "Plain")]
     assert shown["c"][0]["c"][0] == ["", [], width]
 
 
