@@ -2,9 +2,10 @@
 
 A cell with the tag ``hide-input`` shows what it has shown and not its code. A paragraph that begins
 with bold ``**Figure 3.**`` or ``**Table 2.**`` is the caption of what comes next, and is printed
-right above it. Links such as ``[part 1](#1.-The-first-part)`` lead to headings. Headings of the
-first and second level begin on a new page. What has to stay together on a page is marked here, by
-functions that the layout in ``writeup.typ`` defines.
+right above it. Links such as ``[part 1](#1.-The-first-part)`` lead to headings and get their page.
+Headings of the first and second level begin on a new page, but for one of the second level that is
+the next after one of the first. What has to stay together on a page is marked here, by functions
+that the layout in ``writeup.typ`` defines.
 """
 
 import base64
