@@ -1,0 +1,149 @@
+"""The notebook in JupyterLab, run cell by cell in a browser without a window, on the sample.
+
+    pip install playwright
+    JUPYTERLAB_PICTURES=pictures pytest -m slow tests/test_jupyterlab.py
+
+The browser is the system's Chromium or that of ``playwright install chromium``. Pictures go to the
+folder that the variable names, if any: bars as they appear, the notebook when opened and finished.
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from lab_server import jupyterlab
+
+from course.sources import NOTEBOOK
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.sample]
+LIMIT = 20 * 60  # seconds for a cell; all together compute for two or three minutes
+PATIENCE = 60_000  # milliseconds for what computes nothing
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PICTURES = os.environ.get("JUPYTERLAB_PICTURES")
+# What is looked for on the page, and in the types of outputs that should give it.
+KINDS = {"images": "png", "tables": "html", "listings": "markdown", "bars": "widget-view+json"}
+# What the page shows of a cell: outputs by kind, formulas, and what should not be there.
+SHOWN = r"""cell => {
+    const all = selector => [...cell.querySelectorAll(selector)];
+    const outputs = selector => all(".jp-OutputArea-output" + selector);
+    const found = (where, pattern) => where.flatMap(e => e.textContent.match(pattern) ?? []);
+    const prose = all(".jp-RenderedMarkdown").map(e => e.cloneNode(true));
+    prose.forEach(text => text.querySelectorAll("code, mjx-container").forEach(e => e.remove()));
+    return {
+        prompt: cell.querySelector(".jp-InputPrompt").textContent,
+        images: outputs(" img").filter(e => e.naturalWidth && e.clientWidth).length,
+        tables: outputs(" table").filter(e => e.rows.length && e.clientWidth).length,
+        listings: outputs(".jp-RenderedMarkdown").filter(e => e.querySelector("pre")).length,
+        bars: outputs(" .jupyter-widgets .progress-bar").length,
+        formulas: all("mjx-container").length,
+        raw: found(prose, /\$.*|\\[a-z]+.*/g),
+        errors: outputs("[data-mime-type$=error], [data-mime-type$=stderr]").concat(
+            all("merror, mtext[mathcolor=red]")).map(e => e.textContent),
+        stale: found(outputs(""), /\d%\|.*|Error displaying widget/g),
+    };
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The open notebook, its kernel ready. ``errors`` are its console's, ``notebook`` its file."""
+    with sync_api.sync_playwright() as playwright:
+        chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
+        chromium = chromium or playwright.chromium.executable_path
+        if not Path(chromium).exists():
+            pytest.skip("Chromium is not installed")
+        lab = jupyterlab(tmp_path_factory.mktemp("lab"), NOTEBOOK)
+        browser = playwright.chromium.launch(executable_path=chromium)
+        with browser, lab as (notebook, url):
+            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            page.notebook, page.errors = notebook, []
+            page.set_default_timeout(PATIENCE)
+            sync_api.expect.set_options(timeout=PATIENCE)
+            page.on("pageerror", lambda error: page.errors.append(str(error)))
+            page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
+            page.goto(url)
+            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+            yield page
+
+
+@pytest.fixture(scope="module")
+def cells(page):
+    """Run all cells; each as it is saved then, with what the page shows of it as "shown"."""
+    found = page.locator(".jp-Notebook .jp-Cell")
+    count = len(json.loads(page.notebook.read_text("utf-8"))["cells"])
+    sync_api.expect(found).to_have_count(count)
+    picture_windows(page, "opened")
+    page.get_by_role("menuitem", name="Edit", exact=True).click()
+    page.get_by_text("Clear Outputs of All Cells").click()
+    sync_api.expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
+    found.first.click()
+    bars = [run(page, number, found.nth(number)) for number in range(count)]
+    page.keyboard.press("Control+s")
+    page.wait_for_selector(".jp-mod-current.jp-mod-dirty", state="detached")
+    picture_windows(page, "finished")
+    cells = json.loads(page.notebook.read_text("utf-8"))["cells"][:count]  # one is added
+    for number, cell in enumerate(cells):
+        cell["shown"] = found.nth(number).evaluate(SHOWN) | {"bars": bars[number]}
+    return cells
+
+
+def run(page, number, cell):
+    """Run the selected cell and wait for its end; the most progress bars that it showed."""
+    page.keyboard.press("Shift+Enter")
+    bars, shown, deadline = 0, cell.evaluate(SHOWN), time.monotonic() + LIMIT
+    while shown["prompt"] in ("[ ]:", "[*]:") and not shown["errors"]:
+        assert time.monotonic() < deadline, f"cell {number} is still running"
+        if shown["bars"] > bars:
+            bars = shown["bars"]
+            if PICTURES:
+                page.screenshot(path=f"{PICTURES}/bars-{number:03}.png")
+        page.wait_for_timeout(200)
+        shown = cell.evaluate(SHOWN)
+    assert not shown["errors"], f"cell {number}"
+    return bars
+
+
+def picture_windows(page, name):
+    """Scroll through the notebook, with a picture of each window."""
+    panel, top = page.locator(".jp-Notebook .jp-WindowedPanel-outer"), 0
+    while PICTURES and top < panel.evaluate("e => e.scrollHeight"):
+        panel.evaluate("(e, top) => { e.scrollTop = top }", top)
+        page.wait_for_timeout(200)
+        page.screenshot(path=f"{PICTURES}/{name}-{top:06}.png")
+        top += panel.evaluate("e => e.clientHeight")
+
+
+def test_executed_in_order(cells):
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert all(cell["shown"]["prompt"] == f"[{cell['execution_count']}]:" for cell in code)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_outputs_appear(cells, name):
+    """Pictures have loaded, tables have rows, listings are set, progress bars were widgets."""
+    outputs = [[" ".join(o.get("data", ())) for o in c.get("outputs", ())] for c in cells]
+    made = [sum(KINDS[name] in types for types in cell) for cell in outputs]
+    assert any(made)
+    if name == "bars":  # one may go before the next one comes
+        made = [min(n, 1) for n in made]
+    assert [i for i, n in enumerate(made) if cells[i]["shown"][name] < n] == []
+
+
+def test_formulas_are_set(cells):
+    texts = [c for c in cells if c["cell_type"] == "markdown" and "$" in "".join(c["source"])]
+    assert texts
+    assert all(cell["shown"]["formulas"] for cell in texts)
+
+
+@pytest.mark.parametrize("what", ["raw", "errors", "stale"])
+def test_nothing_is_shown_that_should_not(cells, what):
+    assert {i: c["shown"][what] for i, c in enumerate(cells) if c["shown"][what]} == {}
+
+
+def test_no_error_in_the_console(cells, page):
+    assert page.errors == []
