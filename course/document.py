@@ -1,11 +1,12 @@
 """A notebook as the blocks of a document of pandoc's: texts, code and what it has shown.
 
 A cell with the tag ``hide-input`` shows what it has shown and not its code. A paragraph that begins
-with bold ``**Figure 3.**`` or ``**Table 2.**`` is the caption of what comes next, and is printed
-right above it. Links such as ``[part 1](#1.-The-first-part)`` lead to headings and get their page.
-Headings of the first and second level begin on a new page, but for one of the second level that is
-the next after one of the first. What has to stay together on a page is marked here, by functions
-that the layout in ``writeup.typ`` defines.
+with bold ``**Figure 3.**`` or ``**Table 2.**`` is the caption of what comes next, of a cell's first
+picture or table if there is one, and is printed right above it. Links such as
+``[part 1](#1.-The-first-part)`` lead to headings and get their page. Headings of the first and
+second level begin on a new page, but for one of the second level that is the next after one of the
+first. What has to stay together on a page is marked here, by functions that the layout in
+``writeup.typ`` defines.
 """
 
 import base64
@@ -15,7 +16,7 @@ import re
 import textwrap
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from urllib.parse import unquote
 from urllib.request import urlopen
 
@@ -154,11 +155,21 @@ def _text(inlines):
 
 
 def _code_cell(cell, caption, find):
-    """The blocks of a cell of code, with the caption of what it has shown."""
+    """The blocks of a cell of code; its caption stands above the first picture or table, if any."""
     hidden = HIDE in cell.metadata.get("tags", [])
-    shown = [_output(output, find) for output in cell.outputs if not _is_progress(output)]
     source = [] if hidden else [_code(cell.source, "python")]
-    return [*source, *caption, *chain.from_iterable(shown)]
+    shown = []
+    for is_text, outputs in groupby(_outputs(cell), lambda o: o.output_type == "stream"):
+        if is_text:  # what a kernel has sent in pieces is one text
+            shown.append(_code(UNSEEN.sub("", "".join(output.text for output in outputs))))
+        else:
+            shown += chain.from_iterable(_output(output, find) for output in outputs)
+    place = next((i for i, block in enumerate(shown) if block["t"] in ("Para", "Table")), 0)
+    return [*source, *shown[:place], *caption, *shown[place:]]
+
+
+def _outputs(cell):
+    return (output for output in cell.outputs if not _is_progress(output))
 
 
 def _is_progress(output):
@@ -167,8 +178,6 @@ def _is_progress(output):
 
 
 def _output(output, find):
-    if output.output_type == "stream":
-        return [_code(UNSEEN.sub("", output.text))]
     data = output.data
     for kind in PICTURES:
         if kind in data:
