@@ -119,7 +119,7 @@ def max_pool_backward_naive(dout, cache):
     for n, c, i, j in np.ndindex(dout.shape):
         top, left = stride * i, stride * j
         patch = x[n, c, top : top + height, left : left + width]
-        p, q = np.unravel_index(np.argmax(patch), patch.shape)  # argmax: the first of the largest
+        p, q = np.unravel_index(np.argmax(patch), patch.shape)  # the first of the largest
         dx[n, c, top + p, left + q] += dout[n, c, i, j]
     return dx
 

@@ -196,7 +196,7 @@ class Network:
         grads = {}
         for layer, cache in reversed(caches):
             if layer.names:
-                # Nothing below the first layer uses its input gradient, unless it is asked for.
+                # Nothing below the first layer uses its dx, unless it is asked for.
                 needed = need_dx or layer is not self.layers[0]
                 options = {} if needed else {"need_dx": False}
                 dout, *gradients = layer.backward(dout, cache, **options)

@@ -149,8 +149,8 @@ def softmax_loss(x, y):
     x = _check_softmax(x, y)
     n, rows = len(y), np.arange(len(y))
     top = x.max(axis=1, keepdims=True)
-    # A gap between scores beyond the largest float32 becomes -inf, and exp(-inf) is the right 0;
-    # the loss itself needs such a gap as a number, so it is taken in float64.
+    # A gap between scores beyond the largest float32 becomes -inf, and exp(-inf) is
+    # the right 0; the loss needs such a gap as a number, so it is taken in float64.
     with np.errstate(over="ignore"):
         dx = x - top
     gap = x[rows, y].astype(np.float64) - top[:, 0]

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from support.checks import check_integer, check_kind, check_number, short
 from support.examples import check_labels
@@ -257,7 +257,7 @@ def plot_confusion(labels, predicted, *, num_classes=10):
         ax.text(j, i, mistakes[i, j], fontsize=8, color=colour, **CENTRED)
     ticks = range(num_classes)
     ax.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks)
-    fig.colorbar(image, ax=ax, label="images")
+    fig.colorbar(image, ax=ax, label="images", ticks=MaxNLocator(integer=True))
     return fig
 
 

@@ -66,7 +66,7 @@ def record_sources():
     The write-up compares them with the files that it finds.
     """
     sums = record(ROOT)
-    display({"text/plain": f"{len(sums)} files: {', '.join(sums)}", RECORD: sums}, raw=True)
+    display({"text/plain": f"recorded: {len(sums)} files", RECORD: sums}, raw=True)
 
 
 def check_notebook(notebook, root):

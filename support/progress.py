@@ -10,7 +10,6 @@ def progress_bar(solver):
         total=solver.num_iterations,
         initial=solver.iteration,
         unit="it",
-        leave=False,
         disable=not solver.verbose,
     )
 
