@@ -36,5 +36,5 @@ def summary(solver):
     line = f"{done}: training accuracy {solver.train_acc_history[-1]:.2%}"
     if solver.val_acc_history:
         best = solver.val_acc_history.index(solver.best_val_acc)
-        line += f", best validation accuracy {solver.best_val_acc:.2%} after epoch {best}"
+        line += f", best validation accuracy {solver.best_val_acc:.2%} (epoch {best})"
     return line
