@@ -64,7 +64,10 @@ def to_blocks(notebook, folder, root):
                     blocks.append(block)
             elif cell.cell_type == "code" and cell.source.strip():
                 caption = [before.pop()] if before and _is_caption(before[-1]) else []
-                blocks = [_typst("#together["), *_code_cell(cell, caption, find), _typst("]")]
+                shows = any(_outputs(cell))
+                content = _code_cell(cell, caption if shows else [], find)
+                # Where a cell shows nothing, the caption is that of the next one.
+                blocks = [_typst("#together["), *content, _typst("]"), *([] if shows else caption)]
         cells.append((cell, blocks))
     _link(cells)
     return list(chain.from_iterable(map(_announce, chain.from_iterable(b for _, b in cells))))

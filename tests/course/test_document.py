@@ -93,6 +93,7 @@ def test_hidden_code(root):
             "Table 1. It. a b f()",
         ),
         (["**Table 1.** It.", "", code("f()")], "f() Table 1. It."),
+        (["**Table 1.** It.", code("f()"), code("g()", printed("2"))], "f() g() Table 1. It. 2"),
         (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
         (["**Figure** 1.", code("show()", printed("out"))], "Figure 1. show() out"),
         (["See **Figure 1.**", code("show()", printed("out"))], "See Figure 1. show() out"),
