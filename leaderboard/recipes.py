@@ -3,8 +3,8 @@
     python -m leaderboard.recipes elastic-800      # train, measure, write submission.csv
     python -m leaderboard.recipes best --seed 0 --data DIR --out submission.csv
 
-Everything in a recipe was chosen on training images that were held back (`leaderboard.tune`); the
-test images are read once, at the end.
+Everything in a recipe was chosen on images that were held back from the training images, most of it
+in the trials of `leaderboard.tune`; the test images are read once, at the end.
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
 a checkpoint is written: the same command resumes where an earlier one was stopped or killed, and
 does not train again what is finished. Several runs may share a folder of checkpoints, but only one
@@ -52,6 +52,7 @@ PLAIN = Training(
     "plain",
     partial(FC_NET, hidden_dim=[800, 800], reg=1e-4),
     30,
+    batch_size=64,
     adversarial=1.0,
     shifted=True,
 )
@@ -83,7 +84,7 @@ RECIPES = {
     "elastic-800": [ELASTIC_800],
     "deep": [DEEP] * 4,
     "conv": [CONV],
-    "best": [CONV, CONV, CONV, DEEP, DEEP],
+    "best": [CONV] * 4,
 }
 
 
