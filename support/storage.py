@@ -1,6 +1,7 @@
 """Studies in a database: how processes share one, and what becomes of those that are killed."""
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Mapping
@@ -167,14 +168,16 @@ def _report_for_silent_trials(study, storage):
 
 def delete_stored(function, storage, name):
     """Delete a study, if there is one, unless a process is running its trials."""
-    end = time.monotonic() + GRACE_PERIOD + HEARTBEAT  # by when a killed process's trials are lost
-    while not _is_deleted(function, storage, name):
-        if time.monotonic() > end:
-            raise ValueError(
-                f"{function}: another process is running trials of the study {name!r}, which can "
-                "begin anew only when that has ended"
-            )
+    # The first look gives silent trials a heartbeat; by the last, a killed process's trials are
+    # lost, however long a look takes.
+    for _ in range(math.ceil((GRACE_PERIOD + HEARTBEAT) / PAUSE) + 1):
+        if _is_deleted(function, storage, name):
+            return
         time.sleep(PAUSE)
+    raise ValueError(
+        f"{function}: another process is running trials of the study {name!r}, which can begin "
+        "anew only when that has ended"
+    )
 
 
 @undisturbed()

@@ -341,7 +341,16 @@ def test_trial_killed_before_its_first_heartbeat_runs_again(toy_data, storage, s
     assert len(table(run(toy_data, num_trials=2, storage=storage))) == 2
 
 
-def test_fresh_begins_the_study_anew_and_no_other(toy_data, storage, short_grace_period):
+def test_fresh_begins_the_study_anew_and_no_other(
+    toy_data, storage, short_grace_period, monkeypatch
+):
+    def look_slowly(*arguments):
+        is_deleted = look(*arguments)
+        time.sleep(0.7)
+        return is_deleted
+
+    look = support.storage._is_deleted
+    monkeypatch.setattr(support.storage, "_is_deleted", look_slowly)
     for name in ("two-layer", "other"):
         study = run(toy_data, num_trials=2, name=name, storage=storage)
     study = open_study(toy_data, storage=storage)
