@@ -1,4 +1,4 @@
-"""Named training recipes: the settings behind every accuracy that the README states.
+"""Named training recipes: the settings behind the accuracies of this folder's README.
 
     python -m leaderboard.recipes elastic-800      # train, measure, write submission.csv
     python -m leaderboard.recipes best --seed 0 --data DIR --out submission.csv
@@ -11,8 +11,9 @@ does not train again what is finished. Several runs may share a folder of checkp
 at a time trains a network.
 
 ``--record leaderboard/recipes.csv`` adds what a run measured to that file, from which `summary`
-makes the table of the notebook and of this folder's README. On images that are no digits
-``--undistorted`` leaves out what was made for digits::
+makes the table of the notebook and of this folder's README. ``--all-images`` trains on the images
+that would be held back too: the last epoch counts, and nothing but the test images measures it. On
+images that are no digits ``--undistorted`` leaves out what was made for digits::
 
     python -m leaderboard.recipes conv --undistorted --data FOLDER_OF_FASHION_MNIST
 """
@@ -106,7 +107,8 @@ def run(
     name : str
         A key of `RECIPES`.
     data : dict
-        As `load_mnist` returns it. Its test images are not looked at.
+        As `load_mnist` returns it. Its test images are not looked at. Without validation images
+        nothing chooses an epoch, and the last one counts; the checkpoints have names of their own.
     seed : int, default 0
         Of the first network and its training; the networks that follow count on.
     checkpoints : str or path, default 'checkpoints'
@@ -127,8 +129,9 @@ def run(
         Of one network or several, each with the parameters of its best epoch, and of several
         views of each image where the recipe says so.
     networks : pandas.DataFrame
-        A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch, and
-        ``TFLOP`` and ``seconds`` that its training took (see `flop`).
+        A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch (NaN
+        without validation images), and ``TFLOP`` and ``seconds`` that its training took (see
+        `flop`).
 
     Raises
     ------
@@ -140,9 +143,9 @@ def run(
     check_integer("run", 0, seed=seed)
     check_integer("run", workers=workers)
     data = check_examples("run", data)
-    if len(data["y_val"]) == 0:
-        raise ValueError("run: data must hold X_val and y_val, which choose the best epoch")
     trainings = [_undistorted(t) if undistorted else t for t in RECIPES[name]]
+    if len(data["y_val"]) == 0:
+        trainings = [t._replace(name=f"{t.name}-all-images") for t in trainings]
     folder = as_path("run", checkpoints=checkpoints)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -207,13 +210,14 @@ def _show(reports, bar):
     epochs, best = {}, {}
     for seed, epoch, accuracy in iter(reports.get, None):
         epochs[seed], best[seed] = epoch, accuracy
-        bar.set_postfix({"validation": f"{max(best.values()):.2%}"}, refresh=False)
+        if not np.isnan(accuracy):
+            bar.set_postfix({"validation": f"{max(best.values()):.2%}"}, refresh=False)
         bar.update(sum(epochs.values()) - bar.n)
 
 
 def main():
     arguments = _parse()
-    data = load_mnist(arguments.data)
+    data = load_mnist(arguments.data, num_val=0 if arguments.all_images else None)
     try:
         names = "seed", "checkpoints", "workers", "undistorted"
         options = {name: getattr(arguments, name) for name in names}
@@ -221,21 +225,22 @@ def main():
     except KeyboardInterrupt:
         sys.exit("Stopped by Ctrl-C; the same command resumes from the last checkpoint.")
     for row in networks.to_dict("records"):
-        print(
-            f"{row['network']}, seed {row['seed']}: "
-            f"validation accuracy {row['validation accuracy']:.2%}, "
-            f"{row['seconds']:.0f} s of training"
-        )
-    error = np.mean(model.predict(data["X_val"]) != data["y_val"])
+        accuracy = row["validation accuracy"]
+        measured = "" if np.isnan(accuracy) else f"validation accuracy {accuracy:.2%}, "
+        print(f"{row['network']}, seed {row['seed']}: {measured}{row['seconds']:.0f} s of training")
+    options = " --undistorted" * arguments.undistorted + " --all-images" * arguments.all_images
     measured = {
-        "recipe": arguments.name + " --undistorted" * arguments.undistorted,
+        "recipe": arguments.name + options,
         "seed": arguments.seed,
-        "validation error": round(error, 6),
+        "validation error": None,
         "test error": None,
         "TFLOP": round(networks["TFLOP"].sum(), 2),
         "minutes": round(_side_by_side(networks["seconds"], arguments.workers) / 60, 2),
     }
-    print(f"{arguments.name}: validation error {error:.2%}")
+    if len(data["y_val"]):
+        error = np.mean(model.predict(data["X_val"]) != data["y_val"])
+        measured["validation error"] = round(error, 6)
+        print(f"{arguments.name}: validation error {error:.2%}")
     if "X_test" in data:
         predictions = model.predict(data["X_test"])
         if "y_test" in data:
@@ -264,6 +269,7 @@ def _parse():
     add("--checkpoints", metavar="DIR", default="checkpoints", help="folder to resume from")
     add("--workers", type=int, default=2, help="networks trained at a time")
     add("--undistorted", action="store_true", help="leave out what was made for digits")
+    add("--all-images", action="store_true", help="train on the validation images too")
     add("--record", metavar="CSV", type=record, help="file to add the measurements to")
     return parser.parse_args()
 

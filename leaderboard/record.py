@@ -17,9 +17,9 @@ OUT_BYTES = 2**20  # more than any file that a command writes at its end
 def summary(path=RECORD):
     """What the runs that ``--record`` has written to a file have measured: a row a recipe.
 
-    Number of ``seeds``, mean ``validation error``, mean and ``worst`` of the ``test error``, mean
-    ``TFLOP`` and ``minutes`` of training; the recipe of the fewest TFLOP comes first. What is no
-    such file is a ValueError.
+    Number of ``seeds``, mean ``validation error`` (NaN where all images were trained on), mean and
+    ``worst`` of the ``test error``, mean ``TFLOP`` and ``minutes`` of training; the recipe of the
+    fewest TFLOP comes first. What is no such file is a ValueError.
     """
     runs = read_record(as_path("summary", path=path)).groupby("recipe", sort=False)
     table = runs.mean()[["validation error", "test error"]]
@@ -33,7 +33,8 @@ def read_record(path):
     """The runs that a file holds, a pandas.DataFrame; one that holds no runs is a ValueError."""
     try:
         runs = pd.read_csv(path, dtype=dict.fromkeys(MEASURED[1:], float))
-        if tuple(runs) != MEASURED or runs.drop(columns="test error").isna().any(axis=None):
+        needed = runs.drop(columns=["validation error", "test error"], errors="ignore")
+        if tuple(runs) != MEASURED or needed.isna().any(axis=None):
             raise ValueError("columns or values are missing")
     except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
         raise ValueError(f"{path} is no record of runs, {', '.join(MEASURED)}: {error}") from error
