@@ -10,10 +10,11 @@ people than the first, as the test images are. The test images are not used.
 
 Settings are fields of `Training`, arguments of its network and of `distort`, and deskew, which is
 True or False. Each trial becomes a row of `TRIALS`, with all its settings, also those that are the
-recipe's. Its error and its cross-entropy are means over the last three epochs. The latter says
-more: 10,000 images hold some 50 errors, which chance alone makes 7 more or less, but each image has
-its part in the cross-entropy. Both are measured once more on the last epoch's network, with scores
-that are means over `VIEWS` of an image, shifted by a pixel.
+recipe's; what else was changed, in the code or the images, is its ``--note``. Its error and its
+cross-entropy are means over the last three epochs. The latter says more: 10,000 images hold some 50
+errors, which chance alone makes 7 more or less, but each image has its part in the cross-entropy.
+Both are measured once more on the last epoch's network, with scores that are means over `VIEWS` of
+an image, shifted by a pixel.
 """
 
 import argparse
@@ -48,7 +49,7 @@ LAST = 3  # epochs that a trial's measurements are the mean of
 BATCH = 1000  # images that are run at a time, which bounds the memory
 
 # What a trial can set, by what it belongs to.
-NETWORK = ("hidden_dim", "num_filters", "dropout", "reg")
+NETWORK = ("hidden_dim", "num_filters", "dropout", "normalization", "reg")
 DISTORTION = ("rotation", "scale", "shear", "shift", "elastic")
 TRAINING = ("num_epochs", "learning_rate", "batch_size", "adversarial")
 SETTINGS = (*NETWORK, "deskew", *DISTORTION, *TRAINING)
@@ -56,7 +57,7 @@ MEASURED = (
     *("error", "cross-entropy", "shifted error", "shifted cross-entropy"),
     *("TFLOP", "minutes"),
 )
-COLUMNS = ("recipe", "seed", *SETTINGS, *MEASURED)
+COLUMNS = ("recipe", "seed", *SETTINGS, *MEASURED, "note")
 
 # What a search chooses from, of the settings that a recipe has and that are not given.
 SPACE = {
@@ -153,16 +154,16 @@ def _error_and_loss(model, data):
     return np.mean(scores.argmax(axis=1) != y), softmax_loss(scores, y)[0]
 
 
-def suggest(training, space, path=TRIALS):
+def suggest(training, space, path=TRIALS, note=None):
     """A value for each setting of the space, which Optuna chooses after the trials of a file (TPE).
 
-    Those count that agree with the training in recipe and settings outside the space.
+    Those count that agree with the training in recipe and settings outside the space, and in note.
     """
     trials = read_trials(path).dropna(subset="cross-entropy")
     sampler = optuna.samplers.TPESampler(n_startup_trials=5, multivariate=True, seed=len(trials))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=sampler)
-    wanted = {"recipe": training.name, **settings_of(training)}
+    wanted = {"recipe": training.name, **settings_of(training), "note": note}
     for row in trials.to_dict("records"):
         if all(_agree(row[name], value) for name, value in wanted.items() if name not in space):
             params = {name: row[name] for name in space}
@@ -175,6 +176,8 @@ def suggest(training, space, path=TRIALS):
 
 def _agree(written, value):
     """Whether a setting is the one that was written to a file."""
+    if value is None:
+        return pd.isna(written)
     return written == (value if isinstance(value, Real) else str(value))
 
 
@@ -191,10 +194,12 @@ def main():
         space = {k: v for k, v in SPACE.items() if k in settings_of(training) and k not in given}
         data = prepare(training.preprocess, held_back(arguments.data))
         for _ in range(arguments.search or 1):
-            chosen = suggest(training, space, arguments.trials) if arguments.search else {}
+            chosen = {}
+            if arguments.search:
+                chosen = suggest(training, space, arguments.trials, arguments.note)
             print(arguments.name, *(f"{name}={value:.4g}" for name, value in chosen.items()))
             row = run_trial(variant(training, chosen), data, seed=arguments.seed)
-            add_row(arguments.trials, row)
+            add_row(arguments.trials, {**row, "note": arguments.note})
             print(f"error {row['error']:.2%}, cross-entropy {row['cross-entropy']:.4f}")
     except (ValueError, TypeError) as error:
         sys.exit(f"tune: {error}")
@@ -212,6 +217,7 @@ def _parse():
         "--search", type=int, default=0, metavar="N", help="trials of which Optuna chooses the rest"
     )
     add("--seed", type=int, default=0, help="of the network and its training")
+    add("--note", metavar="TEXT", help="what was changed besides, kept with the trial")
     add("--data", metavar="DIR", help="folder of MNIST; where None, it is looked for")
     add("--trials", type=writable, metavar="CSV", default=TRIALS, help="file to add the trials to")
     return parser.parse_args()

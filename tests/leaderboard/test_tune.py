@@ -10,7 +10,7 @@ import pytest
 
 from conv_net import ConvNet
 from fc_net import FullyConnectedNet
-from layers import softmax_loss
+from layers import dropout_backward, softmax_loss
 from leaderboard import tune
 from leaderboard.augment import deskew, distort
 from leaderboard.recipes import RECIPES, Training, flop, make_solver
@@ -38,6 +38,7 @@ def folder(tmp_path, rng, monkeypatch):
 def test_every_setting_of_a_recipe_can_be_changed(training):
     settings = settings_of(training)
     wanted = {"hidden_dim": [7, 6], "num_filters": (2, (3, 4)), "dropout": 0.25, "reg": 1e-3}
+    wanted["normalization"] = "batchnorm"
     wanted |= dict.fromkeys(tune.DISTORTION, 0.5)
     wanted |= {
         "deskew": not settings["deskew"],
@@ -53,7 +54,8 @@ def test_every_setting_of_a_recipe_can_be_changed(training):
     assert changed.preprocess is (deskew if wanted["deskew"] else None)
     net = changed.network(seed=0)
     assert net.reg == 1e-3
-    assert sum(layer.mode == "train" for layer in net.layers) == 2
+    assert sum(layer.backward is dropout_backward for layer in net.layers) == 2
+    assert "gamma2" in net.params
     shapes = [w.shape for name, w in net.params.items() if name.startswith("W")]
     assert shapes[-3:] == [(shapes[-3][0], 7), (7, 6), (6, 10)]
     if isinstance(net, ConvNet):
@@ -117,13 +119,14 @@ def run_command(monkeypatch, folder, *words):
 
 def test_command_adds_trials_to_a_file(folder, monkeypatch, capsys):
     run_command(monkeypatch, folder, "tiny", "hidden_dim=[5]", "elastic=0.5", "--seed", 2)
-    run_command(monkeypatch, folder, "tiny", "num_epochs=1", "--search", 2)
+    run_command(monkeypatch, folder, "tiny", "num_epochs=1", "--search", 2, "--note", "a, b")
     trials = read_trials(folder / "trials.csv")
     assert tuple(trials) == COLUMNS
     assert trials["hidden_dim"].tolist() == ["[5]", "[20]", "[20]"]
     assert trials["elastic"][0] == 0.5
     assert trials["num_epochs"].tolist() == [5, 1, 1]
     assert trials["seed"].tolist() == [2, 0, 0]
+    assert trials["note"].fillna("").tolist() == ["", "a, b", "a, b"]
     assert trials["rotation"].nunique() == 3  # the recipe's, and two that were chosen
     assert f"cross-entropy {trials['cross-entropy'][2]:.4f}" in capsys.readouterr().out
     for words in (["elastic=a b"], ["elastic"], ["elastic=-1"], ["hidden_dim=[0]"], ["size=1"]):
@@ -154,6 +157,20 @@ def test_a_search_learns_from_the_trials_of_its_recipe(tmp_path, rng):
     assert abs(suggest(other, space, path)["elastic"] - 2.5) < 0.4
 
 
+def test_a_search_leaves_out_trials_with_another_note(tmp_path, rng):
+    row = {"recipe": "tiny", **settings_of(TINY), "hidden_dim": "[20]"}
+    rows = [
+        {**row, "elastic": elastic, "cross-entropy": abs(elastic - best), "note": note}
+        for note, best in ((None, 0.5), ("labels smoothed", 2.5))
+        for elastic in rng.uniform(0, 3, 40)
+    ]
+    path = tmp_path / "trials.csv"
+    space = {"elastic": SPACE["elastic"]}
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(path, index=False)
+    assert abs(suggest(TINY, space, path)["elastic"] - 0.5) < 0.4
+    assert abs(suggest(TINY, space, path, "labels smoothed")["elastic"] - 2.5) < 0.4
+
+
 def test_recorded_trials_can_be_run_again():
     trials = read_trials()
     assert tuple(trials) == COLUMNS
@@ -165,4 +182,6 @@ def test_recorded_trials_can_be_run_again():
         for name in ("hidden_dim", "num_filters"):
             if name in settings:
                 settings[name] = ast.literal_eval(settings[name])
+        if pd.isna(settings["normalization"]):
+            settings["normalization"] = None
         assert settings_of(variant(training, settings)) == settings
