@@ -226,11 +226,11 @@ def main():
         sys.exit("Stopped by Ctrl-C; the same command resumes from the last checkpoint.")
     for row in networks.to_dict("records"):
         accuracy = row["validation accuracy"]
-        measured = "" if np.isnan(accuracy) else f"validation accuracy {accuracy:.2%}, "
-        print(f"{row['network']}, seed {row['seed']}: {measured}{row['seconds']:.0f} s of training")
-    options = " --undistorted" * arguments.undistorted + " --all-images" * arguments.all_images
+        said = "" if np.isnan(accuracy) else f"validation accuracy {accuracy:.2%}, "
+        print(f"{row['network']}, seed {row['seed']}: {said}{row['seconds']:.0f} s of training")
+    changed = " --undistorted" * arguments.undistorted + " --all-images" * arguments.all_images
     measured = {
-        "recipe": arguments.name + options,
+        "recipe": arguments.name + changed,
         "seed": arguments.seed,
         "validation error": None,
         "test error": None,
