@@ -108,7 +108,8 @@ def run(
         A key of `RECIPES`.
     data : dict
         As `load_mnist` returns it. Its test images are not looked at. Without validation images
-        nothing chooses an epoch, and the last one counts; the checkpoints have names of their own.
+        (``load_mnist(num_val=0)``) nothing chooses an epoch, and the last one counts; the
+        checkpoints have names of their own.
     seed : int, default 0
         Of the first network and its training; the networks that follow count on.
     checkpoints : str or path, default 'checkpoints'
@@ -118,16 +119,16 @@ def run(
     fresh : bool, default False
         Delete the checkpoints of these networks first.
     undistorted : bool, default False
-        Leave out what was made for digits: distortions, and setting them upright. The checkpoints
-        have names of their own.
+        Leave out what was made for digits: distortions, setting them upright, and shifted views.
+        The checkpoints have names of their own.
     verbose : bool, default True
         Show a progress bar.
 
     Returns
     -------
     model : Ensemble
-        Of one network or several, each with the parameters of its best epoch, and of several
-        views of each image where the recipe says so.
+        Of one network or several, each with the parameters of its best epoch (of its last, without
+        validation images), and of several views of each image where the recipe says so.
     networks : pandas.DataFrame
         A row for each: ``network``, ``seed``, ``validation accuracy`` of its best epoch (NaN
         without validation images), and ``TFLOP`` and ``seconds`` that its training took (see
@@ -186,7 +187,7 @@ def _undistorted(training):
 
 
 def _train(training, seed, data, folder, fresh, reports):
-    """One network of a recipe, the validation accuracy of its best epoch, its seconds."""
+    """One network of a recipe, its best validation accuracy, its seconds."""
 
     def report(solver):
         reports.put((seed, solver.epoch, solver.best_val_acc))
@@ -210,7 +211,7 @@ def _show(reports, bar):
     epochs, best = {}, {}
     for seed, epoch, accuracy in iter(reports.get, None):
         epochs[seed], best[seed] = epoch, accuracy
-        if not np.isnan(accuracy):
+        if not np.isnan(accuracy):  # as it is without validation images
             bar.set_postfix({"validation": f"{max(best.values()):.2%}"}, refresh=False)
         bar.update(sum(epochs.values()) - bar.n)
 
@@ -250,6 +251,8 @@ def main():
             arguments.out, predictions, header=arguments.header, num_images=len(data["X_test"])
         )
         print(f"{arguments.out}: {len(predictions):,} predictions")
+    else:
+        print("There are no test images, so no submission is written.")
     if arguments.record:
         add_row(arguments.record, measured)
 

@@ -30,12 +30,15 @@ def summary(path=RECORD):
 
 
 def read_record(path):
-    """The runs that a file holds, a pandas.DataFrame; one that holds no runs is a ValueError."""
+    """The runs that a file holds, a pandas.DataFrame; what is no such file is a ValueError."""
     try:
-        runs = pd.read_csv(path, dtype=dict.fromkeys(MEASURED[1:], float))
-        needed = runs.drop(columns=["validation error", "test error"], errors="ignore")
-        if tuple(runs) != MEASURED or needed.isna().any(axis=None):
-            raise ValueError("columns or values are missing")
+        runs = pd.read_csv(path, dtype={"recipe": str, **dict.fromkeys(MEASURED[1:], float)})
+        if tuple(runs) != MEASURED:
+            raise ValueError("columns are missing")
+        is_missing = runs.drop(columns="test error").isna()
+        is_missing["validation error"] &= ~runs["recipe"].str.endswith("--all-images", na=False)
+        if is_missing.any(axis=None):
+            raise ValueError("values are missing")
     except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
         raise ValueError(f"{path} is no record of runs, {', '.join(MEASURED)}: {error}") from error
     return runs
@@ -43,7 +46,11 @@ def read_record(path):
 
 def add_row(path, row):
     """Append a row, a dict, to a CSV file, which begins with the first."""
-    pd.DataFrame([row]).to_csv(path, mode="a", header=not path.exists(), index=False)
+    text = path.read_bytes() if path.is_file() else b""
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        if text and not text.endswith(b"\n"):
+            file.write("\n")  # which an editor may have left out
+        pd.DataFrame([row]).to_csv(file, header=not text, index=False)
 
 
 def writable(name):
@@ -63,12 +70,12 @@ def writable(name):
     return path
 
 
-def record(name):
-    """A path for a record of runs, new or begun already."""
+def record(name, read=read_record):
+    """A path for a file of rows, new or one that ``read`` can read."""
     path = writable(name)
     try:
         if path.exists():
-            read_record(path)
+            read(path)
     except ValueError as error:
         raise argparse.ArgumentTypeError(error) from error
     return path

@@ -112,14 +112,14 @@ def flop(training, X):
     and backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
     convolution), there are ``w.size * P`` an example for each of out, dw and dx, the last not in
     the first layer. Adversarial images take three times that in each layer. What is left out takes
-    less: elementwise work, distortions, and the measuring of accuracy.
+    less: elementwise work, normalizations, distortions, and the measuring of accuracy.
     """
     net = training.network(seed=0)
     out, products = np.zeros((1, *X.shape[1:]), net.dtype), []
     for layer in net.layers:
         parameters = [net.params[name] for name in layer.names]
         out, _ = layer.forward(out, *parameters)
-        if parameters and parameters[0].ndim > 1:  # a normalization has none
+        if parameters and parameters[0].ndim > 1:  # weights, not a normalization's factors
             w, b = parameters
             products.append(w.size * (out.size // b.size))
     per_example = 3 * sum(products) - products[0]

@@ -2,15 +2,16 @@
 
     python -m leaderboard.tune conv                           # the recipe as it is
     python -m leaderboard.tune conv elastic=1.2 dropout=0.5   # with other settings
+    python -m leaderboard.tune conv normalization=batchnorm --seed 1
     python -m leaderboard.tune conv num_epochs=10 --search 8  # eight variants that Optuna chooses
 
 A trial trains the first network of a recipe on the first 50,000 training images and measures it on
-the last 10,000. MNIST's files hold the digits of one writer side by side, so those are by other
-people than the first, as the test images are. The test images are not used.
+the last 10,000. MNIST's files hold the digits of one writer side by side, so most of those are
+by other people than the first, as the test images are. The test images are not used.
 
 Settings are fields of `Training`, arguments of its network and of `distort`, and deskew, which is
 True or False. Each trial becomes a row of `TRIALS`, with all its settings, also those that are the
-recipe's; what else was changed, in the code or the images, is its ``--note``. Its error and its
+recipe's; what else was changed, in the code or the images, says its ``--note``. Its error and its
 cross-entropy are means over the last three epochs. The latter says more: 10,000 images hold some 50
 errors, which chance alone makes 7 more or less, but each image has its part in the cross-entropy.
 Both are measured once more on the last epoch's network, with scores that are means over `VIEWS` of
@@ -38,7 +39,7 @@ from data_utils import load_mnist
 from layers import softmax_loss
 from leaderboard.augment import deskew
 from leaderboard.recipes import RECIPES
-from leaderboard.record import add_row, writable
+from leaderboard.record import add_row, record
 from leaderboard.training import flop, make_solver, predictor, prepare
 from solver import DivergedError
 from support.checks import check_choice
@@ -110,7 +111,8 @@ def run_trial(training, data, *, seed=0, verbose=True):
     """Train a network; its row of `COLUMNS`, a dict: None for settings that it does not have.
 
     Where the training diverges, error and cross-entropy are NaN. data is as `held_back` returns it
-    and `prepare` has changed it. The minutes are those of the processor, on one core.
+    and `prepare` has changed it. The minutes are the processor's, for training and measuring on one
+    core.
     """
     measured, shifted = [], [np.nan, np.nan]
 
@@ -157,10 +159,13 @@ def _error_and_loss(model, data):
 def suggest(training, space, path=TRIALS, note=None):
     """A value for each setting of the space, which Optuna chooses after the trials of a file (TPE).
 
-    Those count that agree with the training in recipe and settings outside the space, and in note.
+    Those count that agree with the training in recipe and settings outside the space, and in note,
+    whatever their seed.
     """
-    trials = read_trials(path).dropna(subset="cross-entropy")
+    trials = read_trials(path)
+    # Also those that diverged: after one, the next suggestion must be another.
     sampler = optuna.samplers.TPESampler(n_startup_trials=5, multivariate=True, seed=len(trials))
+    trials = trials.dropna(subset="cross-entropy")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=sampler)
     wanted = {"recipe": training.name, **settings_of(training), "note": note}
@@ -182,27 +187,40 @@ def _agree(written, value):
 
 
 def read_trials(path=TRIALS):
-    """The trials of a file, a pandas.DataFrame with `COLUMNS`; none where there is no file."""
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    """The trials of a file, a pandas.DataFrame with `COLUMNS`; none where there is no file.
+
+    What is no such file is a ValueError.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        # A note is text, also one that reads like a number, or like what pandas takes for nothing.
+        options = {"keep_default_na": False, "na_values": ""}
+        trials = pd.read_csv(path, dtype={"note": str}, **options)
+        if tuple(trials) != COLUMNS:
+            raise ValueError("columns are missing")
+    except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
+        raise ValueError(f"{path} is no file of trials: {error}") from error
+    return trials
 
 
 def main():
     arguments = _parse()
-    given = dict(arguments.settings)
+    given, note = dict(arguments.settings), arguments.note or None
     try:
         training = variant(RECIPES[arguments.name][0], given)
         space = {k: v for k, v in SPACE.items() if k in settings_of(training) and k not in given}
         data = prepare(training.preprocess, held_back(arguments.data))
         for _ in range(arguments.search or 1):
-            chosen = {}
-            if arguments.search:
-                chosen = suggest(training, space, arguments.trials, arguments.note)
+            chosen = suggest(training, space, arguments.trials, note) if arguments.search else {}
             print(arguments.name, *(f"{name}={value:.4g}" for name, value in chosen.items()))
             row = run_trial(variant(training, chosen), data, seed=arguments.seed)
-            add_row(arguments.trials, {**row, "note": arguments.note})
+            add_row(arguments.trials, {**row, "note": note})
             print(f"error {row['error']:.2%}, cross-entropy {row['cross-entropy']:.4f}")
     except (ValueError, TypeError) as error:
         sys.exit(f"tune: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped by Ctrl-C; the finished trials are in the file.")
 
 
 def _parse():
@@ -219,13 +237,16 @@ def _parse():
     add("--seed", type=int, default=0, help="of the network and its training")
     add("--note", metavar="TEXT", help="what was changed besides, kept with the trial")
     add("--data", metavar="DIR", help="folder of MNIST; where None, it is looked for")
-    add("--trials", type=writable, metavar="CSV", default=TRIALS, help="file to add the trials to")
+    file = partial(record, read=read_trials)
+    add("--trials", type=file, metavar="CSV", default=TRIALS, help="file to add the trials to")
     return parser.parse_args()
 
 
 def _setting(text):
     """The name and the value of NAME=VALUE."""
     name, _, value = text.partition("=")
+    if name == "normalization":
+        return name, value
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError) as error:

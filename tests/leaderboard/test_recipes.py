@@ -397,7 +397,8 @@ def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
 def test_readme_says_what_was_measured():
     lines = (ROOT / "leaderboard/README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
-    said = {row[0]: row[-6:] for row in rows if len(row) == 10 and row[0].split()[0] in RECIPES}
+    rows = [row for row in rows if len(row) == 10 and row[0].partition(" ")[0] in RECIPES]
+    said = {row[0]: row[-6:] for row in rows}
     for row in summary().to_dict("records"):
         percentages = [f"{row[name]:.2%}" for name in ("validation error", "test error", "worst")]
         percentages = ["" if number == "nan%" else number for number in percentages]
@@ -478,6 +479,9 @@ HEADER = ",".join(MEASURED)
         "a,b\n1,2\n",
         f"{HEADER}\nquick,0,x,y,z,1\n",
         f"{HEADER}\nquick,0,1,1,1\n",
+        f"{HEADER}\nquick,0,,1,1,1\n",
+        f"{HEADER}\nquick --all-images,0,,1,,1\n",
+        f"{HEADER}\n,0,,1,1,1\n",
         f"{HEADER}\nquick,0,1,1,1,1\nquick,0,1,1,1,1,1,1\n",
         f'{HEADER}\n"quick,0,1,1,1,1\n',
         "\0\1\xff\xfe" * 50,

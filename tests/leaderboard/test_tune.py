@@ -119,20 +119,53 @@ def run_command(monkeypatch, folder, *words):
 
 def test_command_adds_trials_to_a_file(folder, monkeypatch, capsys):
     run_command(monkeypatch, folder, "tiny", "hidden_dim=[5]", "elastic=0.5", "--seed", 2)
-    run_command(monkeypatch, folder, "tiny", "num_epochs=1", "--search", 2, "--note", "a, b")
+    run_command(monkeypatch, folder, "tiny", "num_epochs=1", "--search", 2, "--note", "None")
+    normalized = "normalization=layernorm", "num_epochs=1"
+    run_command(monkeypatch, folder, "tiny", *normalized, "--note", "")
+    run_command(monkeypatch, folder, "tiny", *normalized, "--note", "5")
     trials = read_trials(folder / "trials.csv")
     assert tuple(trials) == COLUMNS
-    assert trials["hidden_dim"].tolist() == ["[5]", "[20]", "[20]"]
+    assert trials["hidden_dim"].tolist() == ["[5]", *["[20]"] * 4]
     assert trials["elastic"][0] == 0.5
-    assert trials["num_epochs"].tolist() == [5, 1, 1]
-    assert trials["seed"].tolist() == [2, 0, 0]
-    assert trials["note"].fillna("").tolist() == ["", "a, b", "a, b"]
+    assert trials["num_epochs"].tolist() == [5, 1, 1, 1, 1]
+    assert trials["seed"].tolist() == [2, 0, 0, 0, 0]
+    assert trials["note"].fillna("").tolist() == ["", "None", "None", "", "5"]
+    assert trials["normalization"].fillna("").tolist() == [*[""] * 3, "layernorm", "layernorm"]
     assert trials["rotation"].nunique() == 3  # the recipe's, and two that were chosen
     assert f"cross-entropy {trials['cross-entropy'][2]:.4f}" in capsys.readouterr().out
-    for words in (["elastic=a b"], ["elastic"], ["elastic=-1"], ["hidden_dim=[0]"], ["size=1"]):
+    bad = "elastic=a b", "elastic", "elastic=-1", "hidden_dim=[0]", "size=1", "normalization=b"
+    for word in bad:
         with pytest.raises(SystemExit):
-            run_command(monkeypatch, folder, "tiny", *words)
-    assert len(read_trials(folder / "trials.csv")) == 3
+            run_command(monkeypatch, folder, "tiny", word)
+    assert len(read_trials(folder / "trials.csv")) == 5
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", ",".join(COLUMNS[:-1]) + "\n", "\xff\n"])
+def test_a_file_that_holds_no_trials_is_found_before_the_training(
+    content, folder, monkeypatch, capsys
+):
+    (folder / "trials.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(SystemExit):
+        run_command(monkeypatch, folder, "tiny")
+    assert "trials.csv is no file of trials" in " ".join(capsys.readouterr().err.split())
+    assert (folder / "trials.csv").read_bytes() == content.encode("latin-1")
+
+
+def test_a_row_begins_a_line_of_its_own(folder, monkeypatch):
+    for _ in range(2):
+        run_command(monkeypatch, folder, "tiny", "num_epochs=1")
+        file = folder / "trials.csv"
+        file.write_text(file.read_text().rstrip("\n"))
+    assert len(read_trials(file)) == 2
+
+
+def test_a_search_goes_on_after_a_trial_that_diverged(folder, monkeypatch):
+    def no_row(training, data, **options):
+        return {**run_trial(training, data, **options), "cross-entropy": np.nan}
+
+    monkeypatch.setattr(tune, "run_trial", no_row)
+    run_command(monkeypatch, folder, "tiny", "num_epochs=1", "--search", 2)
+    assert read_trials(folder / "trials.csv")["rotation"].nunique() == 2
 
 
 def test_a_search_learns_from_the_trials_of_its_recipe(tmp_path, rng):
@@ -171,7 +204,7 @@ def test_a_search_leaves_out_trials_with_another_note(tmp_path, rng):
     assert abs(suggest(TINY, space, path, "labels smoothed")["elastic"] - 2.5) < 0.4
 
 
-def test_recorded_trials_can_be_run_again():
+def test_settings_of_recorded_trials_are_those_of_their_recipe():
     trials = read_trials()
     assert tuple(trials) == COLUMNS
     assert len(trials) > 0
