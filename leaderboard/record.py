@@ -74,7 +74,7 @@ def record(name, read=read_record):
     """A path for a file of rows, new or one that ``read`` can read."""
     path = writable(name)
     try:
-        if path.exists():
+        if path.is_file():  # a device holds no rows
             read(path)
     except ValueError as error:
         raise argparse.ArgumentTypeError(error) from error

@@ -191,7 +191,7 @@ def read_trials(path=TRIALS):
 
     What is no such file is a ValueError.
     """
-    if not path.exists():
+    if not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
     try:
         # A note is text, also one that reads like a number, or like what pandas takes for nothing.

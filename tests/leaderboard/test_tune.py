@@ -1,6 +1,7 @@
 """Trials: variants of recipes, what is measured and on which images, what a search suggests."""
 
 import ast
+import os
 import sys
 from functools import partial
 
@@ -149,6 +150,13 @@ def test_a_file_that_holds_no_trials_is_found_before_the_training(
         run_command(monkeypatch, folder, "tiny")
     assert "trials.csv is no file of trials" in " ".join(capsys.readouterr().err.split())
     assert (folder / "trials.csv").read_bytes() == content.encode("latin-1")
+
+
+def test_trials_that_nobody_keeps(folder, monkeypatch, capsys):
+    words = ["tune.py", "tiny", "num_epochs=1", "--data", str(folder), "--trials", os.devnull]
+    monkeypatch.setattr(sys, "argv", [*words, "--search", "1"])
+    tune.main()
+    assert "cross-entropy" in capsys.readouterr().out
 
 
 def test_a_row_begins_a_line_of_its_own(folder, monkeypatch):
