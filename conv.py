@@ -24,7 +24,7 @@ from functools import reduce
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-import winograd
+from fast import winograd
 from support.checks import as_dout, as_floats, as_integers
 
 
@@ -135,7 +135,7 @@ def max_pool_backward_naive(dout, cache):
 def conv_forward(x, w, b, conv_param):
     """`conv_forward_naive` as one matrix product a row of outputs (im2col, a row at a time).
 
-    The images I are spread out along their rows, S[h, c, q, j] = I_c[h, s j + q] for each column q
+    The images I are unfolded along their rows, S[h, c, q, j] = I_c[h, s j + q] for each column q
     of the mask, with N numbers each. The HH rows of S from s i on then lie in memory as one matrix
     P_i, whose OW * N columns are all the patches of row i of the outputs. With one mask in each row
     of W::
@@ -150,17 +150,17 @@ def conv_forward(x, w, b, conv_param):
     filters, channels, mask_h, mask_w = w.shape
     out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
     if winograd.is_faster(w, stride, len(x)):
-        image = _as_rows(x, pad, right=-out_w % winograd.TILE)
+        image = _to_hcwn(x, pad, right=-out_w % winograd.TILE)
         transformed = winograd.forward(image, w, b, out)
-        return _as_images(out), (transformed, x.shape, w, stride, pad)
-    image = _as_rows(x, pad)
-    spread = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
+        return _to_nchw(out), (transformed, x.shape, w, stride, pad)
+    image = _to_hcwn(x, pad)
+    unfolded = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
     for q in range(mask_w):
-        spread[:, :, q] = image[:, :, _every(stride, q, out_w)]
+        unfolded[:, :, q] = image[:, :, _every(stride, q, out_w)]
     masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
-    np.matmul(masks, _patches(spread, mask_h, stride), out=out.reshape(out_h, filters, -1))
+    np.matmul(masks, _patches(unfolded, mask_h, stride), out=out.reshape(out_h, filters, -1))
     out += b[:, None, None]
-    return _as_images(out), (spread, x.shape, w, stride, pad)
+    return _to_nchw(out), (unfolded, x.shape, w, stride, pad)
 
 
 def conv_backward(dout, cache, *, need_dx=True):
@@ -176,31 +176,31 @@ def conv_backward(dout, cache, *, need_dx=True):
 
     Each number of dL/dS is added to the gradient of the pixel that it was copied from.
     """
-    spread, x_shape, w, stride, pad = cache
+    unfolded, x_shape, w, stride, pad = cache
     n, _, height, width = x_shape
     padded = height + 2 * pad, width + 2 * pad
     out_h, out_w = _out_size("conv_backward", padded, w.shape[2:], stride, "the mask")
     dout = as_dout("conv_backward", dout, (n, len(w), out_h, out_w))
-    dtype = np.result_type(spread, w, dout)
+    dtype = np.result_type(unfolded, w, dout)
     if winograd.is_faster(w, stride, n):
-        dout = _as_rows(dout, right=-out_w % winograd.TILE)
-        dimage, dw = winograd.backward(dout, spread, w, need_dx)
+        dout = _to_hcwn(dout, right=-out_w % winograd.TILE)
+        dimage, dw = winograd.backward(dout, unfolded, w, need_dx)
     else:
-        dout = _as_rows(dout)
-        dw = _dmasks(dout, spread, w, stride)
+        dout = _to_hcwn(dout)
+        dw = _dmasks(dout, unfolded, w, stride)
         dimage = _dimage(dout, w, stride, pad, padded) if need_dx else None
     # A product with ones is faster than a sum over two axes.
     db = (dout.reshape(out_h, len(w), -1) @ np.ones(dout[0, 0].size, dtype)).sum(axis=0)
     if need_dx:
-        return _as_images(dimage[pad : pad + height, :, pad : pad + width]), dw, db
+        return _to_nchw(dimage[pad : pad + height, :, pad : pad + width]), dw, db
     return None, dw, db
 
 
-def _dmasks(dout, spread, w, stride):
+def _dmasks(dout, unfolded, w, stride):
     """dL/dW of `conv_backward`, with the shape of w."""
     filters, channels, mask_h, mask_w = w.shape
-    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, spread))
-    for patches, drow in zip(_patches(spread, mask_h, stride), dout, strict=True):
+    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, unfolded))
+    for patches, drow in zip(_patches(unfolded, mask_h, stride), dout, strict=True):
         dw += patches @ drow.reshape(filters, -1).T
     return dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
 
@@ -224,10 +224,10 @@ def _dimage(dout, w, stride, pad, padded):
         start, stop = max(lowest, 0), min(last + 1, out_h)
         if start < stop:
             masks = masks[:, (start - lowest) * filters : (stop - lowest) * filters]
-            dspread = masks @ dout[start:stop].reshape(masks.shape[1], -1)
-            dspread = dspread.reshape(channels, mask_w, out_w, n)
+            dunfolded = masks @ dout[start:stop].reshape(masks.shape[1], -1)
+            dunfolded = dunfolded.reshape(channels, mask_w, out_w, n)
             for q in range(mask_w):
-                dimage[h, :, _every(stride, q, out_w)] += dspread[:, q]
+                dimage[h, :, _every(stride, q, out_w)] += dunfolded[:, q]
     return dimage
 
 
@@ -239,13 +239,13 @@ def max_pool_forward(x, pool_param):
     Each is an elementwise maximum of a few slices, and windows above each other share their M.
     """
     x, height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
-    image = _as_rows(x)
+    image = _to_hcwn(x)
     columns = [_every(stride, q, out_w) for q in range(width)]
     maxima = reduce(np.maximum, [image[:, :, column] for column in columns])
     out = reduce(np.maximum, [maxima[_every(stride, p, out_h)] for p in range(height)])
     if height == width == 1:  # out would be a view of x
         out = out.copy()
-    return _as_images(out), (image, maxima, out, columns, height, stride)
+    return _to_nchw(out), (image, maxima, out, columns, height, stride)
 
 
 def max_pool_backward(dout, cache):
@@ -255,22 +255,26 @@ def max_pool_backward(dout, cache):
     there to the first pixel of the row that has this value.
     """
     image, maxima, out, columns, height, stride = cache
-    dout = as_dout("max_pool_backward", dout, _as_images(out).shape)
-    dout = _as_rows(dout)
+    dout = as_dout("max_pool_backward", dout, _to_nchw(out).shape)
+    dout = _to_hcwn(dout)
     dimage = np.zeros(image.shape, dout.dtype)
     overlap = stride < max(height, len(columns))
     rows = [_every(stride, p, len(out)) for p in range(height)]
-    for row, drow in zip(rows, _shares(dout, out, [maxima[row] for row in rows]), strict=True):
+    for row, drow in zip(
+        rows, _route_to_first_max(dout, out, [maxima[row] for row in rows]), strict=True
+    ):
         pixels = [image[row, :, column] for column in columns]
-        for column, share in zip(columns, _shares(drow, maxima[row], pixels), strict=True):
+        for column, share in zip(
+            columns, _route_to_first_max(drow, maxima[row], pixels), strict=True
+        ):
             if overlap:
                 dimage[row, :, column] += share
             else:
                 dimage[row, :, column] = share
-    return _as_images(dimage)
+    return _to_nchw(dimage)
 
 
-def _shares(dout, out, arrays):
+def _route_to_first_max(dout, out, arrays):
     """The gradient of each array: dout for the first that equals out, 0 for the others."""
     for array in arrays[:-1]:
         share = dout * (array == out)
@@ -279,12 +283,12 @@ def _shares(dout, out, arrays):
     yield dout
 
 
-def _as_images(rows):
+def _to_nchw(rows):
     """(H, C, W, N) as (N, C, H, W): a view."""
     return rows.transpose(3, 1, 0, 2)
 
 
-def _as_rows(x, pad=0, right=0):
+def _to_hcwn(x, pad=0, right=0):
     """(N, C, H, W) as (H + 2 pad, C, W + 2 pad + right, N), contiguous; a view where possible."""
     n, channels, height, width = x.shape
     rows = x.transpose(2, 1, 3, 0)
@@ -301,10 +305,10 @@ def _every(stride, start, count):
     return slice(start, start + stride * (count - 1) + 1, stride)
 
 
-def _patches(spread, mask_h, stride):
-    """All P_i of `conv_forward`, (OH, HH * C * WW, OW * N): a view of the spread-out images."""
-    height, channels, mask_w, out_w, n = spread.shape
-    rows = spread.reshape(height, channels * mask_w, out_w * n)
+def _patches(unfolded, mask_h, stride):
+    """All P_i of `conv_forward`, (OH, HH * C * WW, OW * N): a view of the unfolded images."""
+    height, channels, mask_w, out_w, n = unfolded.shape
+    rows = unfolded.reshape(height, channels * mask_w, out_w * n)
     windows = sliding_window_view(rows, mask_h, axis=0)[::stride].transpose(0, 3, 1, 2)
     return windows.reshape(len(windows), mask_h * channels * mask_w, out_w * n)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from support.checks import as_path, check_integer, short
+from support.checks import as_path, check_integer, truncated
 from support.download import cached_mnist
 from support.files import atomic_write, open_file
 from support.folders import find_data
 from support.formats import FORMATS, npz_sets
 from support.images import read_data
-from support.process import say
+from support.process import print_escaped
 from support.sources import naming
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
@@ -92,7 +92,7 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
         sizes = (
             f"{len(train):,} training, {num_val:,} validation, {len(test.get('X_test', ())):,} test"
         )
-        say(f"MNIST: {sizes} images ({where})")
+        print_escaped(f"MNIST: {sizes} images ({where})")
     return data
 
 
@@ -131,7 +131,7 @@ def stratified_split(y, num_val, seed):
 
 
 def save_submission(path, predictions, *, header="Id,Category", num_images=None, num_classes=10):
-    """Write predicted labels as the CSV that Kaggle wants; it appears whole or not at all.
+    """Write predicted labels as the CSV that Kaggle wants; it appears atomically.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def save_submission(path, predictions, *, header="Id,Category", num_images=None,
     _check_counts("save_submission", num_images, num_classes)
     if not isinstance(header, str) or header not in HEADERS:
         raise ValueError(
-            f"save_submission: header expected one of {HEADERS}, got {short(repr, header)}"
+            f"save_submission: header expected one of {HEADERS}, got {truncated(repr, header)}"
         )
     labels = _as_integers("save_submission", predictions=predictions)
     if num_images is not None and len(labels) != num_images:
@@ -236,7 +236,7 @@ def _as_integers(function, **arrays):
     try:
         array = np.asarray(values)
     except Exception as error:  # lists of several lengths, objects of their own
-        what = short(str, error)
+        what = truncated(str, error)
         raise TypeError(f"{function}: {name} expected a sequence of integers: {what}") from error
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{function}: {name} expected an array without a mask")

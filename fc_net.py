@@ -44,7 +44,7 @@ from support.checks import (
     check_integer,
     check_number,
     describe,
-    is_plain,
+    is_exact_ndarray,
 )
 from support.examples import predict_labels
 from support.identity import describe_function
@@ -248,7 +248,7 @@ class Network:
         return {"network": type(self).__name__, "reg": self.reg, "layers": layers}
 
     def save(self, path):
-        """Write parameters and buffers to an .npz file of plain arrays, whole or not (OSError)."""
+        """Write parameters and buffers to an .npz file of plain arrays atomically (OSError)."""
         save_params(path, self)
 
     def load(self, path):
@@ -260,9 +260,9 @@ class Network:
 
     def _as_floats(self, X):
         """What the first layer takes. The one place where pixels are scaled."""
-        if is_plain(X) and X.dtype == np.uint8:
+        if is_exact_ndarray(X) and X.dtype == np.uint8:
             return np.multiply(X, 1 / 255, dtype=self.dtype)
-        if is_plain(X) and X.dtype.kind == "f":
+        if is_exact_ndarray(X) and X.dtype.kind == "f":
             return X.astype(self.dtype, copy=False)
         raise TypeError(
             f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, "

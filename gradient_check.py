@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from support.checks import as_generator, check_callable, check_number, describe, is_plain
+from support.checks import as_generator, check_callable, check_number, describe, is_exact_ndarray
 from support.examples import check_model
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
@@ -322,7 +322,7 @@ def _as_float64(function, **values):
 
 
 def _check_float64(x):
-    if not is_plain(x) or x.dtype != np.float64:
+    if not is_exact_ndarray(x) or x.dtype != np.float64:
         raise TypeError(
             f"numerical gradient: x must be an array of float64, got {describe(x)}; "
             "a network has such parameters where it is made with dtype=np.float64"

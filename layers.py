@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from support.checks import as_dout, as_floats, check_kind, check_number, describe, is_plain
+from support.checks import as_dout, as_floats, check_kind, check_number, describe, is_exact_ndarray
 
 
 def fc_forward(x, w, b):
@@ -185,7 +185,7 @@ def _check_softmax(x, y):
     x = as_floats("softmax_loss", x=x)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"softmax_loss: x must have shape (N, C), N and C > 0, got {x.shape}")
-    if not is_plain(y) or y.dtype.kind not in "iu":
+    if not is_exact_ndarray(y) or y.dtype.kind not in "iu":
         raise TypeError(f"softmax_loss: y must be a NumPy array of integers, got {describe(y)}")
     if y.shape != x.shape[:1]:
         raise ValueError(

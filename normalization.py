@@ -37,7 +37,7 @@ from support.checks import (
     check_kind,
     check_number,
     describe,
-    is_plain,
+    is_exact_ndarray,
 )
 
 EPS, MOMENTUM = 1e-5, 0.9  # defaults
@@ -238,7 +238,7 @@ def _running(function, param, x):
     """The running mean and variance in bn_param, which are put there where they are absent."""
     for key, new in {"running_mean": np.zeros, "running_var": np.ones}.items():
         array = param.setdefault(key, new(x.shape[1], x.dtype))
-        if not is_plain(array) or array.dtype.kind != "f" or array.shape != x.shape[1:2]:
+        if not is_exact_ndarray(array) or array.dtype.kind != "f" or array.shape != x.shape[1:2]:
             raise ValueError(
                 f"{function}: bn_param['{key}'] must be floats of shape {x.shape[1:2]}, "
                 f"got {describe(array)} {np.shape(array)}"

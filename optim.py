@@ -15,7 +15,14 @@ import math
 
 import numpy as np
 
-from support.checks import check_choice, check_integer, check_kind, check_number, describe, is_plain
+from support.checks import (
+    check_choice,
+    check_integer,
+    check_kind,
+    check_number,
+    describe,
+    is_exact_ndarray,
+)
 
 # The hyperparameters of each rule with their defaults.
 DEFAULTS = {
@@ -64,7 +71,7 @@ def rmsprop(w, dw, config=None):
     """
     config = _prepare("rmsprop", w, dw, config)
     cache = config["cache"]
-    _decay_towards(cache, _square(dw), config["decay_rate"])
+    _update_ema(cache, _square(dw), config["decay_rate"])
     w -= config["learning_rate"] * dw / (np.sqrt(cache) + config["epsilon"])
     return w, config
 
@@ -80,8 +87,8 @@ def adam(w, dw, config=None):
     config = _prepare("adam", w, dw, config)
     m, v = config["m"], config["v"]
     t = config["t"] = config["t"] + 1
-    _decay_towards(m, dw, config["beta1"])
-    _decay_towards(v, _square(dw), config["beta2"])
+    _update_ema(m, dw, config["beta1"])
+    _update_ema(v, _square(dw), config["beta2"])
     step = m * (config["learning_rate"] / (1 - config["beta1"] ** t))
     step /= np.sqrt(v / (1 - config["beta2"] ** t)) + config["epsilon"]
     w -= step
@@ -158,7 +165,7 @@ def _prepare(rule, w, dw, config):
 def _check_floats(rule, **arrays):
     """Arrays that are updated in place: integers, which layers take, would be cut off."""
     for name, array in arrays.items():
-        if not is_plain(array) or array.dtype.kind != "f":
+        if not is_exact_ndarray(array) or array.dtype.kind != "f":
             raise TypeError(
                 f"{rule}: {name} must be a NumPy array of floats, got {describe(array)}"
             )
@@ -170,7 +177,7 @@ def _square(dw):
         return dw * dw
 
 
-def _decay_towards(mean, value, decay):
+def _update_ema(mean, value, decay):
     """Move a running mean in place: mean <- decay mean + (1 - decay) value."""
     mean *= decay
     mean += (1 - decay) * value

@@ -2,7 +2,7 @@
 
     python search.py                        # 40 trials of the two-layer network, two at a time
     python search.py --trials 80            # the same study, resumed, up to 80
-    python search.py --fresh                # begin anew
+    python search.py --fresh                # begin again
     python search.py --storage URL          # where the study is kept; share it to share the work
 
 Optuna chooses the settings, stops poor trials early and keeps everything in a database, by default
@@ -334,7 +334,7 @@ def main():
     parser.add_argument("--storage", default=STORAGE, help="database (default: %(default)s)")
     parser.add_argument("--name", default="two-layer", help="of the study (default: %(default)s)")
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
-    parser.add_argument("--fresh", action="store_true", help="begin the study anew")
+    parser.add_argument("--fresh", action="store_true", help="begin the study again")
     arguments = parser.parse_args()
     study = search(
         load_mnist(arguments.data),

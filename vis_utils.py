@@ -20,7 +20,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from support.checks import check_integer, check_kind, check_number, short
+from support.checks import check_integer, check_kind, check_number, truncated
 from support.examples import check_labels
 from support.plotted import as_arrays, as_numbers, check_dict, check_table, set_log_scale
 
@@ -69,7 +69,7 @@ def _without_docstring(function):
         source = textwrap.dedent(inspect.getsource(function)).rstrip()
     except (OSError, TypeError) as error:
         raise TypeError(
-            f"show_code: functions must be written in Python, got {short(repr, function)}"
+            f"show_code: functions must be written in Python, got {truncated(repr, function)}"
         ) from error
     lines = source.split("\n")
     with suppress(SyntaxError, TypeError, ValueError):  # a lambda, with what stands around it

@@ -260,7 +260,7 @@ def solver_epoch():
 
 def solver_epoch_in_parts():
     from conv_net import ConvNet
-    from data_parallel import DataParallel
+    from fast.data_parallel import DataParallel
 
     return solver_epoch_of(DataParallel(ConvNet(seed=0), num_threads()))
 

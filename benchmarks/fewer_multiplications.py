@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from side_by_side import THREADS, measure, milliseconds, print_header, print_machine, print_row
 from side_by_side import ratio as time_ratio
 
-import winograd
 from conv import conv_backward, conv_forward
 from conv_net import ConvNet
-from data_parallel import DataParallel
 from data_utils import load_mnist
+from fast import winograd
+from fast.data_parallel import DataParallel
 from fc_net import FullyConnectedNet
 from optim import cosine
 from solver import Solver

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from support.files import atomic_write
-from support.process import say
+from support.process import print_escaped
 
 
 def pack(contents, executable=()):
@@ -34,4 +34,4 @@ def save(command, path, make):
             file.write(content)
     except (OSError, ValueError) as error:
         sys.exit(f"{command}: {' '.join(str(error).split())}")
-    say(f"{path}: {len(content):,} bytes")
+    print_escaped(f"{path}: {len(content):,} bytes")

@@ -21,8 +21,8 @@ from course.stubs import stub, without
 HERE = Path(__file__).parent
 # What students get. The folder benchmarks is empty: the notebook saves a picture there.
 FILES = (
-    "*.py", "support/*.py", "tests/**/*.py", "datasets/README.md", "datasets/make_sample.py",
-    "datasets/mnist_sample.npz", "requirements.txt", "pyproject.toml",
+    "*.py", "fast/*.py", "support/*.py", "tests/**/*.py", "datasets/README.md",
+    "datasets/make_sample.py", "datasets/mnist_sample.npz", "requirements.txt", "pyproject.toml",
 )  # fmt: skip
 LEFT_OUT = ("course", "leaderboard")  # folders, and with them their tests
 TESTS_LEFT_OUT = (

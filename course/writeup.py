@@ -31,7 +31,7 @@ from course.document import MARKDOWN, to_blocks
 from course.pdf import pandoc, typeset
 from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, check_notebook, check_submission
 from support.files import atomic_write
-from support.process import deferred_interrupt, say
+from support.process import deferred_interrupt, print_escaped
 
 LAYOUT = Path(__file__).with_name("writeup.typ")
 README = Path(__file__).with_name("hand_in.md")
@@ -152,7 +152,7 @@ def main(arguments=None):
         sys.exit(f"writeup: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("writeup: stopped by Ctrl-C; nothing was written")
-    say(f"{out}: writeup.pdf, code.zip, {SUBMISSION} ({num_predictions:,} predictions)")
+    print_escaped(f"{out}: writeup.pdf, code.zip, {SUBMISSION} ({num_predictions:,} predictions)")
 
 
 def _check_fields(arguments):

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from support.checks import check_integer, check_kind, check_number, describe, is_plain
+from support.checks import check_integer, check_kind, check_number, describe, is_exact_ndarray
 
 DTYPES = (np.uint8, np.float32, np.float64)  # of images
 BATCH = 1000  # images that `deskew` changes at a time, which bounds the memory
@@ -57,7 +57,7 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
         q = A p + s + D(p),   A = rotation . shear . scaling
 
     interpolated linearly between the four pixels around q, and 0 outside. A, the shift s and the
-    displacement D are drawn anew for each image, all uniformly but D, which is a cubic B-spline
+    displacement D are drawn again for each image, all uniformly but D, which is a cubic B-spline
     surface with normal coefficients (Simard et al. 2003 smooth a displacement of each pixel with a
     Gaussian, to the same effect).
     """
@@ -229,7 +229,7 @@ def interpolate(X, rows, columns, dtype):
 
 
 def _check_images(function, X, any_shape=False):
-    if not is_plain(X) or X.dtype not in DTYPES or not (any_shape or X.ndim == 4):
+    if not is_exact_ndarray(X) or X.dtype not in DTYPES or not (any_shape or X.ndim == 4):
         shape = "(N, d_1, ..., d_k)" if any_shape else "(N, C, H, W)"
         got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
         raise TypeError(

@@ -13,7 +13,7 @@ from solver import Solver
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
 # Rows and columns by which an image is shifted for each of its views.
-VIEWS = (0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)
+TTA_SHIFTS = (0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)
 
 
 class Training(NamedTuple):
@@ -38,7 +38,7 @@ class Training(NamedTuple):
     preprocess : callable or None
         What is made of all images, before anything else.
     shifted : bool
-        Whether a prediction takes the mean of the scores over `VIEWS` of an image.
+        Whether a prediction takes the mean of the scores over `TTA_SHIFTS` of an image.
     """
 
     name: str
@@ -64,7 +64,7 @@ def predictor(trainings, nets):
     views = {}  # one function for all networks that want the same, so that it is called once
     members, functions = [], []
     for training, net in zip(trainings, nets, strict=True):
-        for rows, columns in VIEWS if training.shifted else VIEWS[:1]:
+        for rows, columns in TTA_SHIFTS if training.shifted else TTA_SHIFTS[:1]:
             key = training.preprocess, rows, columns
             moved = partial(_view, preprocess=training.preprocess, rows=rows, columns=columns)
             members.append(net)
@@ -92,13 +92,13 @@ def make_solver(training, data, seed, **options):
         num_epochs=training.num_epochs,
         verbose=False,
         schedule=partial(cosine, warm_up=WARM_UP),
-        transform=partial(in_turn, steps=steps) if steps else None,
+        transform=partial(compose, steps=steps) if steps else None,
         seed=seed,
         **options,
     )
 
 
-def in_turn(X, rng, *, steps):
+def compose(X, rng, *, steps):
     """Several transforms, each of what the one before it returns."""
     for step in steps:
         X = step(X, rng)

@@ -14,8 +14,8 @@ True or False. Each trial becomes a row of `TRIALS`, with all its settings, also
 recipe's; what else was changed, in the code or the images, says its ``--note``. Its error and its
 cross-entropy are means over the last three epochs. The latter says more: 10,000 images hold some 50
 errors, which chance alone makes 7 more or less, but each image has its part in the cross-entropy.
-Both are measured once more on the last epoch's network, with scores that are means over `VIEWS` of
-an image, shifted by a pixel.
+Both are measured once more on the last epoch's network, with scores that are means over
+`TTA_SHIFTS` of an image, shifted by a pixel.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from solver import DivergedError
 from support.checks import check_choice
 
 TRIALS = Path(__file__).parent / "trials.csv"
-HELD_BACK = 10_000  # images at the end
+HELD_OUT = 10_000  # images at the end
 LAST = 3  # epochs that a trial's measurements are the mean of
 BATCH = 1000  # images that are run at a time, which bounds the memory
 
@@ -99,18 +99,18 @@ def variant(training, settings):
     return training
 
 
-def held_back(data_dir=None):
+def held_out(data_dir=None):
     """The data of a trial, of the training images only, in the order in which they are stored."""
     data = load_mnist(data_dir, num_val=0, verbose=False)
     X, y = data["X_train"], data["y_train"]
-    split = len(y) - HELD_BACK
+    split = len(y) - HELD_OUT
     return {"X_train": X[:split], "y_train": y[:split], "X_val": X[split:], "y_val": y[split:]}
 
 
 def run_trial(training, data, *, seed=0, verbose=True):
     """Train a network; its row of `COLUMNS`, a dict: None for settings that it does not have.
 
-    Where the training diverges, error and cross-entropy are NaN. data is as `held_back` returns it
+    Where the training diverges, error and cross-entropy are NaN. data is as `held_out` returns it
     and `prepare` has changed it. The minutes are the processor's, for training and measuring on one
     core.
     """
@@ -210,7 +210,7 @@ def main():
     try:
         training = variant(RECIPES[arguments.name][0], given)
         space = {k: v for k, v in SPACE.items() if k in settings_of(training) and k not in given}
-        data = prepare(training.preprocess, held_back(arguments.data))
+        data = prepare(training.preprocess, held_out(arguments.data))
         for _ in range(arguments.search or 1):
             chosen = suggest(training, space, arguments.trials, note) if arguments.search else {}
             print(arguments.name, *(f"{name}={value:.4g}" for name, value in chosen.items()))

@@ -17,7 +17,7 @@ from support.checks import as_path, check_integer, check_number
 from support.examples import PARTS
 from support.identity import as_json, checksums, describe_function, describe_value, difference
 from support.npz import load_npz, save_npz
-from support.process import say
+from support.process import print_escaped
 
 # How far a run has come: what a checkpoint holds beside arrays.
 PROGRESS = (
@@ -117,7 +117,9 @@ def open_checkpoint(solver, path):
         return
     load_checkpoint(solver)
     if solver.verbose:
-        say(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done")
+        print_escaped(
+            f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done"
+        )
 
 
 def _save_epoch(solver):

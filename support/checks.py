@@ -21,11 +21,11 @@ def describe(value):
     """What a value is, for a message: 'an array of int64', 'a matrix of float64', 'list'."""
     if not isinstance(value, np.ndarray):
         return type(value).__name__
-    kind = "an array" if is_plain(value) else f"a {type(value).__name__}"
+    kind = "an array" if is_exact_ndarray(value) else f"a {type(value).__name__}"
     return f"{kind} of {value.dtype}"
 
 
-def short(text_of, value):
+def truncated(text_of, value):
     """A value's text (`str` or `repr`) for a message, cut where it is long."""
     try:
         text = text_of(value)
@@ -34,7 +34,7 @@ def short(text_of, value):
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def is_plain(value):
+def is_exact_ndarray(value):
     """Whether a value is an array without rules of its own, as matrices and masked arrays have."""
     return type(value) in (np.ndarray, np.memmap)
 
@@ -61,7 +61,7 @@ def as_integers(function, name, param, defaults, smallest=None):
 
 def is_sequence(value):
     """Whether a value is a sequence of values, whose order means something."""
-    return isinstance(value, (list, tuple, range)) or (is_plain(value) and value.ndim == 1)
+    return isinstance(value, (list, tuple, range)) or (is_exact_ndarray(value) and value.ndim == 1)
 
 
 def as_floats(function, **arrays):
@@ -70,7 +70,7 @@ def as_floats(function, **arrays):
     Arithmetic in place would cut off the numbers of an array of integers.
     """
     for name, array in arrays.items():
-        if not is_plain(array) or array.dtype.kind not in "fiu":
+        if not is_exact_ndarray(array) or array.dtype.kind not in "fiu":
             raise TypeError(
                 f"{function}: {name} must be a NumPy array of integers or of floats, "
                 f"got {describe(array)}"
@@ -91,23 +91,23 @@ def check_integer(function, least=1, **values):
     """Each is an integer, at least ``least`` and small enough for an array's size."""
     for name, value in values.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{function}: {name} must be an integer, got {short(repr, value)}")
+            raise TypeError(f"{function}: {name} must be an integer, got {truncated(repr, value)}")
         if not least <= value <= sys.maxsize:
             bound = f"at least {least}" if value < least else f"at most {sys.maxsize}"
-            raise ValueError(f"{function}: {name} must be {bound}, got {short(str, value)}")
+            raise ValueError(f"{function}: {name} must be {bound}, got {truncated(str, value)}")
 
 
 def check_number(function, *, positive=False, below=math.inf, **values):
     """Each is a finite number >= 0, or > 0 where ``positive``, and less than ``below``."""
     for name, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{function}: {name} must be a number, got {short(repr, value)}")
+            raise TypeError(f"{function}: {name} must be a number, got {truncated(repr, value)}")
         in_range = 0 <= value <= sys.float_info.max and value < below
         if not in_range or (positive and value == 0):
             bounds = "> 0" if positive else ">= 0"
             bounds += f" and < {below:g}" if below < math.inf else ""
             raise ValueError(
-                f"{function}: {name} must be a finite number {bounds}, got {short(str, value)}"
+                f"{function}: {name} must be a finite number {bounds}, got {truncated(str, value)}"
             )
 
 
@@ -117,7 +117,7 @@ def check_choice(function, choices, expected="one of", **values):
         if not isinstance(value, str) or value not in choices:
             raise ValueError(
                 f"{function}: {name} must be {expected} {', '.join(choices)}, "
-                f"got {short(repr, value)}"
+                f"got {truncated(repr, value)}"
             )
 
 
@@ -132,7 +132,7 @@ def check_callable(function, **values):
     """Each can be called."""
     for name, value in values.items():
         if not callable(value):
-            raise TypeError(f"{function}: {name} must be callable, got {short(repr, value)}")
+            raise TypeError(f"{function}: {name} must be callable, got {truncated(repr, value)}")
 
 
 def as_sizes(function, **sizes):
@@ -143,7 +143,7 @@ def as_sizes(function, **sizes):
     elif not is_sequence(values):
         raise TypeError(
             f"{function}: {name} must be an integer or a sequence of integers, "
-            f"got {short(repr, values)}"
+            f"got {truncated(repr, values)}"
         )
     values = list(values)
     for value in values:
@@ -160,7 +160,7 @@ def as_path(function, **paths):
     except (RuntimeError, TypeError) as error:  # no home folder, a path of bytes
         raise ValueError(f"{function}: {name}: {error}") from error
     if not os.fspath(paths[name]) or "\0" in str(path):
-        raise ValueError(f"{function}: {name} must be a path, got {short(repr, paths[name])}")
+        raise ValueError(f"{function}: {name} must be a path, got {truncated(repr, paths[name])}")
     return path
 
 
@@ -170,14 +170,14 @@ def as_float_dtype(function, dtype):
         with suppress(TypeError):  # what is no dtype at all
             if np.dtype(dtype) in (np.float32, np.float64):
                 return np.dtype(dtype)
-    raise ValueError(f"{function}: dtype must be float32 or float64, got {short(str, dtype)}")
+    raise ValueError(f"{function}: dtype must be float32 or float64, got {truncated(str, dtype)}")
 
 
 def as_generator(function, seed):
     """The numpy.random.Generator of a seed: an integer >= 0, None, or a Generator itself."""
     message = (
         f"{function}: seed must be an integer >= 0, None or a numpy.random.Generator, "
-        f"got {short(repr, seed)}"
+        f"got {truncated(repr, seed)}"
     )
     if isinstance(seed, Integral) and not isinstance(seed, bool):
         if seed < 0:

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from support.checks import check_integer, check_kind, describe, is_plain
+from support.checks import check_integer, check_kind, describe, is_exact_ndarray
 
 PARTS = ("X_train", "y_train", "X_val", "y_val")
 LOOKED_AT = 100  # examples
@@ -28,7 +28,7 @@ def check_model(function, model):
             f"got {describe(model)}"
         )
     for name, w in params.items():
-        if not is_plain(w) or w.dtype.kind != "f":
+        if not is_exact_ndarray(w) or w.dtype.kind != "f":
             raise TypeError(
                 f"{function}: params[{name!r}] must be a NumPy array of floats, got {describe(w)}"
             )
@@ -64,7 +64,7 @@ def check_labels(function, X, y, names=("X", "y")):
     is_array = isinstance(getattr(X, "shape", None), tuple) and X.shape
     if not is_array or isinstance(X, np.ma.MaskedArray | np.matrix | memoryview):
         raise TypeError(f"{function}: {names[0]} must be an array, got {describe(X)}")
-    y = y if is_plain(y) else np.asarray(y)
+    y = y if is_exact_ndarray(y) else np.asarray(y)
     if y.ndim != 1 or len(X) != len(y):
         raise ValueError(
             f"{function}: {names[1]} must have shape ({len(X)},), one label an example of "

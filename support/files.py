@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read in pieces of a bounded size.
+"""Files that are written atomically, and read in pieces of a bounded size.
 
 A path may begin with ~, which means the home folder. What cannot be opened, read or written is an
 OSError that names the file.

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from support.checks import short
+from support.checks import truncated
 from support.files import open_file
 from support.mat import mat_sets
 from support.npz import read_header, read_member
@@ -123,7 +123,7 @@ def npz_sets(path):
     names = [member.removesuffix(".npy") for member in members]
     suffix = path.suffix.lower()
     if suffix == ".zip" and not sources:
-        raise ValueError(f"unpack it; it holds {short(str, ', '.join(members))}")
+        raise ValueError(f"unpack it; it holds {truncated(str, ', '.join(members))}")
     is_npz = suffix == ".npz" or any(member.endswith(".npy") for member in members)
     return named_sets(sources, names) if is_npz else []  # a document, say
 

@@ -23,7 +23,7 @@ def keep_freed_memory():
     mallopt(mmap_threshold, 2**25)  # the highest: arrays up to 32 MB come from that memory
 
 
-def say(text):
+def print_escaped(text):
     """Print, with escapes for what standard output cannot show: names of folders in ASCII."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from support.checks import short
+from support.checks import truncated
 from support.files import PIECE, open_file
 
 # Names of arrays in .npz and .mat files: those of Keras, and those of course files.
@@ -67,7 +67,7 @@ def named_sets(sources, others):
     """
     if not sources:
         wanted = " or ".join(", ".join(names) for names in NAMES)
-        found = short(str, ", ".join(others) or "none")
+        found = truncated(str, ", ".join(others) or "none")
         raise ValueError(f"no arrays of MNIST: expected {wanted}; found {found}")
     return [{key: sources[n] for n, key in names.items() if n in sources} for names in NAMES]
 

@@ -32,7 +32,7 @@ UNDER_WAY = (TrialState.WAITING, TrialState.RUNNING)
 
 
 @contextmanager
-def undisturbed():
+def defer_sigint():
     """Have Ctrl-C act at the end of the block, or decorated function, that works on the database.
 
     In the middle of a transaction it would leave the database locked, or be lost: Python ignores
@@ -116,7 +116,7 @@ def _open_tables(url, is_sqlite):
             time.sleep(PAUSE)
 
 
-@undisturbed()
+@defer_sigint()
 def open_stored(function, storage, name, identity, pruner=None):
     """Open a study, or begin it; the trials of killed processes wait to be run again.
 
@@ -148,7 +148,7 @@ def open_stored(function, storage, name, identity, pruner=None):
             raise ValueError(
                 f"{function}: the stored study {name!r} was begun on other data, with another "
                 "function suggest or another list of runs; give this one another name, or let "
-                "search begin that one anew, with fresh=True"
+                "search begin that one again, with fresh=True"
             )
     return study
 
@@ -176,11 +176,11 @@ def delete_stored(function, storage, name):
         time.sleep(PAUSE)
     raise ValueError(
         f"{function}: another process is running trials of the study {name!r}, which can begin "
-        "anew only when that has ended"
+        "again only when that has ended"
     )
 
 
-@undisturbed()
+@defer_sigint()
 def _is_deleted(function, storage, name):
     study = open_stored(function, storage, name, {})
     if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -189,13 +189,13 @@ def _is_deleted(function, storage, name):
     return True
 
 
-@undisturbed()
+@defer_sigint()
 def finished_trials(study):
     """The trials that are complete or pruned."""
     return study.get_trials(deepcopy=False, states=FINISHED)
 
 
-@undisturbed()
+@defer_sigint()
 def queue_runs(study, runs):
     """Have each run of a list wait for its trial, unless it has one that is not lost."""
     trials = study.get_trials(deepcopy=False, states=(*FINISHED, *UNDER_WAY))
@@ -210,7 +210,7 @@ def run_trial(study, objective, num_trials=None):
 
     Calls ``objective(trial, interrupt)``; interrupt is an event that Ctrl-C sets.
     """
-    with undisturbed() as interrupt:
+    with defer_sigint() as interrupt:
         if num_trials is None:
             if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 _run(study, lambda trial: _run_unless_superfluous(trial, objective, interrupt))

@@ -16,17 +16,17 @@ LOCK_TIMEOUT = 5  # seconds, in which the workers of a killed process have ended
 
 def parallel(workers, **options):
     """A `joblib.Parallel` whose workers do not outlive this process."""
-    return Parallel(workers, initializer=stop_with, initargs=(os.getpid(),), **options)
+    return Parallel(workers, initializer=exit_with_parent, initargs=(os.getpid(),), **options)
 
 
 def start_manager():
     """A multiprocessing manager whose process does not outlive this one."""
     manager = SyncManager(ctx=get_context("spawn"))  # no fork: a notebook's kernel has threads
-    manager.start(stop_with, (os.getpid(),))
+    manager.start(exit_with_parent, (os.getpid(),))
     return manager
 
 
-def stop_with(parent):
+def exit_with_parent(parent):
     """Have this process end when its parent, the process of that number, is gone.
 
     A process that is killed cannot end those that it has started. They would work on, and write to

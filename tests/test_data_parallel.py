@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conv_net import ConvNet
-from data_parallel import DataParallel
+from fast.data_parallel import DataParallel
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 

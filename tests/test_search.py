@@ -341,7 +341,7 @@ def test_trial_killed_before_its_first_heartbeat_runs_again(toy_data, storage, s
     assert len(table(run(toy_data, num_trials=2, storage=storage))) == 2
 
 
-def test_fresh_begins_the_study_anew_and_no_other(
+def test_fresh_begins_the_study_again_and_no_other(
     toy_data, storage, short_grace_period, monkeypatch
 ):
     def look_slowly(*arguments):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import winograd
 from conv import conv_backward, conv_backward_naive, conv_forward, conv_forward_naive
+from fast import winograd
 from gradient_check import check_layer
 
 PAIRS = {"naive": (conv_forward_naive, conv_backward_naive), "fast": (conv_forward, conv_backward)}

@@ -256,14 +256,14 @@ def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
     assert same(resumed.networks[0], whole.networks[0])
 
 
-def test_fresh_trains_anew(tiny, data, tmp_path):
+def test_fresh_trains_again(tiny, data, tmp_path):
     other = {**data, "X_train": data["X_train"] ^ 1}
     run("tiny", data, checkpoints=tmp_path, verbose=False)
     run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
     written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
     fresh, _ = run("tiny", other, checkpoints=tmp_path, fresh=True, verbose=False)
-    anew, _ = run("tiny", other, checkpoints=tmp_path / "new", verbose=False)
-    assert same(fresh.networks[0], anew.networks[0])
+    again, _ = run("tiny", other, checkpoints=tmp_path / "new", verbose=False)
+    assert same(fresh.networks[0], again.networks[0])
     assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
 
 

@@ -25,7 +25,7 @@ TINY = Training("tiny", NETWORK, num_epochs=5, batch_size=20, transform=distort)
 @pytest.fixture
 def folder(tmp_path, rng, monkeypatch):
     """A folder of data like MNIST's, of which a trial holds back the last 50 images."""
-    monkeypatch.setattr(tune, "HELD_BACK", 50)
+    monkeypatch.setattr(tune, "HELD_OUT", 50)
     monkeypatch.setitem(RECIPES, "tiny", [TINY])
     prototypes, labels = rng.integers(0, 200, (10, 28, 28)), rng.integers(0, 10, 250)
     images = prototypes[labels] + rng.integers(0, 56, (250, 28, 28))
@@ -74,7 +74,7 @@ def test_setting_that_a_recipe_does_not_have():
 
 
 def test_the_last_training_images_are_held_back(folder):
-    data = tune.held_back(folder)
+    data = tune.held_out(folder)
     stored = np.load(folder / "mnist.npz")
     images = stored["x_train"].reshape(-1, 1, 28, 28)
     assert data.keys() == {"X_train", "y_train", "X_val", "y_val"}
@@ -84,7 +84,7 @@ def test_the_last_training_images_are_held_back(folder):
 
 
 def test_a_trial_measures_its_last_epochs(folder):
-    data = tune.held_back(folder)
+    data = tune.held_out(folder)
     losses = []
 
     def measure(solver):
@@ -106,7 +106,7 @@ def test_a_trial_measures_its_last_epochs(folder):
 
 
 def test_a_trial_that_diverges_has_no_error(folder):
-    data = tune.held_back(folder)
+    data = tune.held_out(folder)
     row = run_trial(TINY._replace(learning_rate=1e30), data, verbose=False)
     assert np.isnan(row["error"])
     assert np.isnan(row["cross-entropy"])

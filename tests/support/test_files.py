@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, pipes and devices, permissions, and bounded reading."""
+"""Files that appear atomically, pipes and devices, permissions, and bounded reading."""
 
 import os
 import stat

@@ -20,4 +20,4 @@ def test_memory_of_a_distortion_is_used_again(rng):
     for _ in range(20):
         distort(X, rng)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    assert faults / 20 < 500  # pages fetched anew in each; 5,000 where none is kept
+    assert faults / 20 < 500  # pages fetched again in each; 5,000 where none is kept

@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from fc_net import Network
-from support.checks import check_integer, check_kind, is_plain
+from support.checks import check_integer, check_kind, is_exact_ndarray
 
 
 class DataParallel:
@@ -69,7 +69,7 @@ class DataParallel:
 
     def loss(self, X, y=None):
         """As `Network.loss`."""
-        if not is_plain(X) or X.ndim == 0 or (y is not None and np.shape(y) != X.shape[:1]):
+        if not is_exact_ndarray(X) or X.ndim == 0 or (y is not None and np.shape(y) != X.shape[:1]):
             return self.network.loss(X, y)  # which says what does not fit
         n = len(X)
         num_parts = max(1, min(self.num_threads, n))

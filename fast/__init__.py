@@ -1,0 +1,1 @@
+"""What makes convolution faster and is not needed to understand it."""
