@@ -22,10 +22,11 @@ part (a), where it is.
 from functools import reduce
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from fast import winograd
-from support.checks import as_dout, as_floats, as_integers
+from fast.layout import every, patches, to_hcwn, to_nchw
+from layers import masked
+from support.checks import as_dout, as_floats, as_integers, check_axes, check_shape
 
 
 def convolve_1d(signal, mask):
@@ -44,7 +45,8 @@ def convolve_1d(signal, mask):
     >>> convolve_1d(np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.0, -1.0]))
     array([ 1.,  1.,  2.,  4., -8.])
     """
-    signal, mask = _check_convolve_1d(signal, mask)
+    signal, mask = as_floats("convolve_1d", signal=signal, mask=mask)
+    check_axes("convolve_1d", "(T,)", signal=signal, mask=mask)
     size = len(mask)
     padded = np.pad(signal, size - 1)
     flipped = mask[::-1]
@@ -124,14 +126,6 @@ def max_pool_backward_naive(dout, cache):
     return dx
 
 
-# ------------------------------------------------------------------ the fast ones
-#
-# They lay out images in memory as (H, C, W, N) and return the transposed view of it, (N, C, H, W).
-# So the same pixel of all images of a batch is one run of numbers, and all that a window sees on
-# its way along a row of the images lies together. Where an input has that layout already, as
-# between two layers of a network, nothing is rearranged. Any layout gives the same answers.
-
-
 def conv_forward(x, w, b, conv_param):
     """`conv_forward_naive` as one matrix product a row of outputs (im2col, a row at a time).
 
@@ -150,17 +144,17 @@ def conv_forward(x, w, b, conv_param):
     filters, channels, mask_h, mask_w = w.shape
     out = np.empty((out_h, filters, out_w, len(x)), np.result_type(x, w, b))
     if winograd.is_faster(w, stride, len(x)):
-        image = _to_hcwn(x, pad, right=-out_w % winograd.TILE)
+        image = to_hcwn(x, pad, right=-out_w % winograd.TILE)
         transformed = winograd.forward(image, w, b, out)
-        return _to_nchw(out), (transformed, x.shape, w, stride, pad)
-    image = _to_hcwn(x, pad)
+        return to_nchw(out), (transformed, x.shape, w, stride, pad, to_nchw(out).shape)
+    image = to_hcwn(x, pad)
     unfolded = np.empty((len(image), channels, mask_w, out_w, len(x)), x.dtype)
     for q in range(mask_w):
-        unfolded[:, :, q] = image[:, :, _every(stride, q, out_w)]
+        unfolded[:, :, q] = image[:, :, every(stride, q, out_w)]
     masks = w.transpose(0, 2, 1, 3).reshape(filters, -1)
-    np.matmul(masks, _patches(unfolded, mask_h, stride), out=out.reshape(out_h, filters, -1))
+    np.matmul(masks, patches(unfolded, mask_h, stride), out=out.reshape(out_h, filters, -1))
     out += b[:, None, None]
-    return _to_nchw(out), (unfolded, x.shape, w, stride, pad)
+    return to_nchw(out), (unfolded, x.shape, w, stride, pad, to_nchw(out).shape)
 
 
 def conv_backward(dout, cache, *, need_dx=True):
@@ -168,199 +162,105 @@ def conv_backward(dout, cache, *, need_dx=True):
 
         dL/dW^T = sum over i of P_i dL/dR_i^T        db = sum of dL/dR over all but the masks
 
-    Row h of S is part of P_i for each row i of outputs whose mask lies on it, with row h - s i of
-    the mask. These i are consecutive, so dL/dS[h] is one product too: the masks' rows h - s i side
-    by side, times the rows dL/dR_i as one matrix (i rises, so h - s i falls: the mask is flipped)::
+    Row p of the masks lay on row s i + p of S for each row i of the outputs, so that to its
+    gradient is added, with W_p the masks' rows p (F, C * WW)::
 
-        dL/dS[h] (C * WW, OW * N) = (..., W[h - s i]^T, ...) (..., dL/dR_i, ...)
+        dL/dS[s i + p] (C * WW, OW * N) += W_p^T dL/dR_i
 
-    Each number of dL/dS is added to the gradient of the pixel that it was copied from.
+    and each number of dL/dS is added to the gradient of the pixel that it was copied from.
     """
-    unfolded, x_shape, w, stride, pad = cache
-    n, _, height, width = x_shape
-    padded = height + 2 * pad, width + 2 * pad
-    out_h, out_w = _out_size("conv_backward", padded, w.shape[2:], stride, "the mask")
-    dout = as_dout("conv_backward", dout, (n, len(w), out_h, out_w))
-    dtype = np.result_type(unfolded, w, dout)
+    unfolded, (n, _, height, width), w, stride, pad, out_shape = cache
+    dout = as_dout("conv_backward", dout, out_shape)
     if winograd.is_faster(w, stride, n):
-        dout = _to_hcwn(dout, right=-out_w % winograd.TILE)
+        dout = to_hcwn(dout, right=-out_shape[3] % winograd.TILE)
         dimage, dw = winograd.backward(dout, unfolded, w, need_dx)
     else:
-        dout = _to_hcwn(dout)
+        dout = to_hcwn(dout)
         dw = _dmasks(dout, unfolded, w, stride)
-        dimage = _dimage(dout, w, stride, pad, padded) if need_dx else None
+        dimage = _dimage(dout, w, stride, height + 2 * pad, width + 2 * pad) if need_dx else None
     # A product with ones is faster than a sum over two axes.
-    db = (dout.reshape(out_h, len(w), -1) @ np.ones(dout[0, 0].size, dtype)).sum(axis=0)
+    db = (dout.reshape(len(dout), len(w), -1) @ np.ones(dout[0, 0].size, dw.dtype)).sum(axis=0)
     if need_dx:
-        return _to_nchw(dimage[pad : pad + height, :, pad : pad + width]), dw, db
+        return to_nchw(dimage[pad : pad + height, :, pad : pad + width]), dw, db
     return None, dw, db
 
 
 def _dmasks(dout, unfolded, w, stride):
-    """dL/dW of `conv_backward`, with the shape of w."""
+    """Return dL/dW of `conv_backward`, with the shape of w."""
     filters, channels, mask_h, mask_w = w.shape
-    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, unfolded))
-    for patches, drow in zip(_patches(unfolded, mask_h, stride), dout, strict=True):
-        dw += patches @ drow.reshape(filters, -1).T
+    dw = np.zeros((mask_h * channels * mask_w, filters), np.result_type(dout, unfolded, w))
+    for P, drow in zip(patches(unfolded, mask_h, stride), dout, strict=True):
+        dw += P @ drow.reshape(filters, -1).T
     return dw.reshape(mask_h, channels, mask_w, filters).transpose(3, 1, 0, 2)
 
 
-def _dimage(dout, w, stride, pad, padded):
-    """The gradient of the padded images, from dL/dS of `conv_backward`; 0 where the padding is."""
-    filters, channels, _, mask_w = w.shape
+def _dimage(dout, w, stride, height, width):
+    """Return the gradient of the padded images, from dL/dS of `conv_backward`."""
+    filters, channels, mask_h, mask_w = w.shape
     out_h, _, out_w, n = dout.shape
-    height, width = padded
     dimage = np.zeros((height, channels, width, n), np.result_type(dout, w))
-    # Rows first, first + stride, ... of the masks can lie on the image rows h with h % stride the
-    # same. Their transposes stand side by side in flipped[first], the last of them first.
-    flipped = [
-        w[:, :, first::stride][:, :, ::-1].transpose(1, 3, 2, 0).reshape(channels * mask_w, -1)
-        for first in range(stride)
-    ]
-    for h in range(pad, height - pad):
-        last, first = divmod(h, stride)
-        masks = flipped[first]
-        lowest = last + 1 - masks.shape[1] // filters
-        start, stop = max(lowest, 0), min(last + 1, out_h)
-        if start < stop:
-            masks = masks[:, (start - lowest) * filters : (stop - lowest) * filters]
-            dunfolded = masks @ dout[start:stop].reshape(masks.shape[1], -1)
-            dunfolded = dunfolded.reshape(channels, mask_w, out_w, n)
-            for q in range(mask_w):
-                dimage[h, :, _every(stride, q, out_w)] += dunfolded[:, q]
+    for p in range(mask_h):
+        rows = w[:, :, p].reshape(filters, -1).T @ dout.reshape(out_h, filters, -1)
+        rows = rows.reshape(out_h, channels, mask_w, out_w, n)
+        for q in range(mask_w):
+            dimage[every(stride, p, out_h), :, every(stride, q, out_w)] += rows[:, :, q]
     return dimage
 
 
 def max_pool_forward(x, pool_param):
-    """`max_pool_forward_naive`, all windows at once: the maxima M of rows, then R of the M::
+    """`max_pool_forward_naive`, all windows at once: pixel p, q of every window is one slice of I.
 
-        M[h, j] = max over q of I[h, s j + q]        R[i, j] = max over p of M[s i + p, j]
-
-    Each is an elementwise maximum of a few slices, and windows above each other share their M.
+    R is the elementwise maximum of these slices.
     """
     x, height, width, stride, (out_h, out_w) = _check_pool("max_pool_forward", x, pool_param)
-    image = _to_hcwn(x)
-    columns = [_every(stride, q, out_w) for q in range(width)]
-    maxima = reduce(np.maximum, [image[:, :, column] for column in columns])
-    out = reduce(np.maximum, [maxima[_every(stride, p, out_h)] for p in range(height)])
-    if height == width == 1:  # out would be a view of x
-        out = out.copy()
-    return _to_nchw(out), (image, maxima, out, columns, height, stride)
+    image = to_hcwn(x)
+    rows = [every(stride, p, out_h) for p in range(height)]
+    columns = [every(stride, q, out_w) for q in range(width)]
+    slices = [np.s_[row, :, column] for row in rows for column in columns]
+    out = reduce(np.maximum, [image[pixels] for pixels in slices])
+    return to_nchw(out.copy()), (image, slices, out)  # the copy is the caller's
 
 
 def max_pool_backward(dout, cache):
-    """As `max_pool_backward_naive`, in the two steps of `max_pool_forward`.
-
-    The gradient of a window goes to the first of its rows whose maximum M is the window's, and from
-    there to the first pixel of the row that has this value.
-    """
-    image, maxima, out, columns, height, stride = cache
-    dout = as_dout("max_pool_backward", dout, _to_nchw(out).shape)
-    dout = _to_hcwn(dout)
+    """As `max_pool_backward_naive`: slice by slice, where a pixel is the first maximum so far."""
+    image, slices, out = cache
+    dout = to_hcwn(as_dout("max_pool_backward", dout, to_nchw(out).shape))
     dimage = np.zeros(image.shape, dout.dtype)
-    overlap = stride < max(height, len(columns))
-    rows = [_every(stride, p, len(out)) for p in range(height)]
-    for row, drow in zip(
-        rows, _route_to_first_max(dout, out, [maxima[row] for row in rows]), strict=True
-    ):
-        pixels = [image[row, :, column] for column in columns]
-        for column, share in zip(
-            columns, _route_to_first_max(drow, maxima[row], pixels), strict=True
-        ):
-            if overlap:
-                dimage[row, :, column] += share
-            else:
-                dimage[row, :, column] = share
-    return _to_nchw(dimage)
-
-
-def _route_to_first_max(dout, out, arrays):
-    """The gradient of each array: dout for the first that equals out, 0 for the others."""
-    for array in arrays[:-1]:
-        share = dout * (array == out)
-        yield share
-        dout = dout - share  # what has been given away is 0 for the arrays that follow
-    yield dout
-
-
-def _to_nchw(rows):
-    """(H, C, W, N) as (N, C, H, W): a view."""
-    return rows.transpose(3, 1, 0, 2)
-
-
-def _to_hcwn(x, pad=0, right=0):
-    """(N, C, H, W) as (H + 2 pad, C, W + 2 pad + right, N), contiguous; a view where possible."""
-    n, channels, height, width = x.shape
-    rows = x.transpose(2, 1, 3, 0)
-    if pad == right == 0 and rows.flags.c_contiguous:
-        return rows
-    new = np.zeros if pad or right else np.empty
-    padded = new((height + 2 * pad, channels, width + 2 * pad + right, n), x.dtype)
-    padded[pad : pad + height, :, pad : pad + width] = rows
-    return padded
-
-
-def _every(stride, start, count):
-    """The slice of `count` indices from `start` on, `stride` apart."""
-    return slice(start, start + stride * (count - 1) + 1, stride)
-
-
-def _patches(unfolded, mask_h, stride):
-    """All P_i of `conv_forward`, (OH, HH * C * WW, OW * N): a view of the unfolded images."""
-    height, channels, mask_w, out_w, n = unfolded.shape
-    rows = unfolded.reshape(height, channels * mask_w, out_w * n)
-    windows = sliding_window_view(rows, mask_h, axis=0)[::stride].transpose(0, 3, 1, 2)
-    return windows.reshape(len(windows), mask_h * channels * mask_w, out_w * n)
-
-
-# ------------------------------------------------------------------ checks
-
-
-def _check_convolve_1d(signal, mask):
-    signal, mask = as_floats("convolve_1d", signal=signal, mask=mask)
-    if signal.ndim != 1 or mask.ndim != 1 or 0 in (len(signal), len(mask)):
-        raise ValueError(
-            f"convolve_1d: signal and mask must be one-dimensional and not empty, "
-            f"got {signal.shape} and {mask.shape}"
-        )
-    return signal, mask
+    for pixels in slices[:-1]:
+        is_max = image[pixels] == out
+        dimage[pixels] += masked(dout, is_max)
+        dout = masked(dout, ~is_max)  # what has been given away is 0 for the slices that follow
+    dimage[slices[-1]] += dout
+    return to_nchw(dimage)
 
 
 def _check_conv(function, x, w, b, conv_param):
-    """The arrays, stride, padding and the size of the output."""
+    """Return the arrays, stride, padding and the size of the output."""
     x, w, b = as_floats(function, x=x, w=w, b=b)
-    if x.ndim != 4 or w.ndim != 4 or 0 in w.shape:
-        raise ValueError(
-            f"{function}: expected x of shape (N, C, H, W) and w of shape (F, C, HH, WW), "
-            f"none of w's sizes 0, got x {x.shape} and w {w.shape}"
-        )
+    check_axes(function, "(N, C, H, W)", x=x)
+    check_axes(function, "(F, C, HH, WW)", w=w)
     if x.shape[1] != w.shape[1]:
         raise ValueError(
             f"{function}: x has {x.shape[1]} channels but w expects {w.shape[1]} (w.shape[1])"
         )
-    if b.shape != w.shape[:1]:
-        raise ValueError(
-            f"{function}: b must have shape {w.shape[:1]}, one bias a mask of w, got {b.shape}"
-        )
-    defaults = {"stride": 1, "pad": 0}
-    stride, pad = as_integers(function, "conv_param", conv_param, defaults, {"pad": 0})
+    check_shape(function, w.shape[:1], "one bias a mask of w", b=b)
+    stride, pad = as_integers(function, "conv_param", conv_param, stride=1, pad=0)
     image = x.shape[2] + 2 * pad, x.shape[3] + 2 * pad
     return x, w, b, stride, pad, _out_size(function, image, w.shape[2:], stride, "the mask")
 
 
 def _check_pool(function, x, pool_param):
-    """The images, height, width and stride of the window, and the size of the output."""
+    """Return the images, height, width and stride of the window, and the size of the output."""
     x = as_floats(function, x=x)
-    if x.ndim != 4:
-        raise ValueError(f"{function}: expected x of shape (N, C, H, W), got {x.shape}")
+    check_axes(function, "(N, C, H, W)", x=x)
     keys = dict.fromkeys(("pool_height", "pool_width", "stride"))
-    height, width, stride = as_integers(function, "pool_param", pool_param, keys)
+    height, width, stride = as_integers(function, "pool_param", pool_param, **keys)
     size = _out_size(function, x.shape[2:], (height, width), stride, "the window")
     return x, height, width, stride, size
 
 
 def _out_size(function, image, window, stride, what):
-    """How many windows of `window` pixels fit into `image` pixels, `stride` apart, by axis."""
+    """Return how many windows fit into so many pixels, ``stride`` apart, by axis."""
     if window[0] > image[0] or window[1] > image[1]:
         raise ValueError(
             f"{function}: {what} of {window[0]} x {window[1]} is larger than "

@@ -1,191 +1,201 @@
-"""Networks as chains of layers, and the fully-connected nets of the assignment.
+"""Networks as lists of layers, and the fully-connected nets of the assignment.
 
-A network is a list of `Layer`, pairs of functions from `layers` and `conv` in the order in which
-data flows through them. `Network` runs them: the one forward and the one backward loop of all nets.
-The constructors of its subclasses, such as `FullyConnectedNet`, show what a net consists of.
+A network is a list such as ``[FC(100), Activation("relu"), Dropout(0.5), FC(10)]``. Its entries are
+plain data: they print as they are written and compare by value. Each knows one thing, how to add
+its pair of functions from `layers`, and the parameters that these share, to a `Network`. The
+network runs the pairs: the one forward and the one backward loop of all nets.
 
 X is a batch of N examples, (N, d_1, ..., d_k). An array of uint8 means pixels and is scaled to 0.0
 to 1.0; floats are taken as they are. y holds N integer labels, 0 <= y[i] < C. All is computed in
 the net's dtype. X or y that does not fit the network is a TypeError or a ValueError.
 """
 
-from collections.abc import Callable
+import math
+from collections import namedtuple
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-from layers import (
-    dropout_backward,
-    dropout_forward,
-    fc_backward,
-    fc_forward,
-    relu_backward,
-    relu_forward,
-    sigmoid_backward,
-    sigmoid_forward,
-    softmax_loss,
-    tanh_backward,
-    tanh_forward,
-)
-from normalization import (
-    batchnorm_backward,
-    batchnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-)
+import layers as L
+import normalization as N
 from support.checkpoints import load_params, save_params
-from support.checks import (
-    as_float_dtype,
-    as_generator,
-    as_sizes,
-    check_choice,
-    check_integer,
-    check_number,
-    describe,
-    is_exact_ndarray,
-)
-from support.examples import predict_labels
-from support.identity import describe_function
+from support.checks import as_float_dtype, as_generator, as_sizes, check_choice, check_number
+from support.examples import as_examples, predict_labels
+from support.text import as_table
+
+ACTIVATIONS = {
+    "relu": (L.relu_forward, L.relu_backward),
+    "sigmoid": (L.sigmoid_forward, L.sigmoid_backward),
+    "tanh": (L.tanh_forward, L.tanh_backward),
+}
+WEIGHT_SCALES = {"he": 2, "lecun": 1}  # variance of a weight, times the inputs of its unit
 
 
-class Layer(NamedTuple):
-    """A pair of layer functions, and the names of the parameters that they share.
+class Layer:
+    """An entry of a network's list; every kind of them is a frozen dataclass.
 
-    ``forward(x, *parameters) -> out, cache`` takes the parameters in the order of ``names``, their
-    keys in the network's ``params``. ``backward(dout, cache)`` returns dx or, with parameters,
-    dx and their gradients; that of a network's first layer also takes ``need_dx``.
+    ``add_to(net, shape)`` adds it to a network whose output so far has that shape, the axis of the
+    examples left out, and returns the shape of its own output where that is another.
     """
 
-    forward: Callable
-    backward: Callable
-    names: tuple = ()
-    mode: str | None = None  # 'train': left out where only scores are computed; 'test': only there
+    def __init_subclass__(cls):
+        dataclass(frozen=True, repr=False)(cls)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, vars(self).values()))})"
 
 
-# Activations by name, each as the layers that it puts into a network.
-ACTIVATIONS = {
-    "relu": [Layer(relu_forward, relu_backward)],
-    "sigmoid": [Layer(sigmoid_forward, sigmoid_backward)],
-    "tanh": [Layer(tanh_forward, tanh_backward)],
-    "linear": [],
-}
+class FC(Layer):
+    """Fully-connected layer of so many units."""
 
-# Normalizations by name, each as a pair of functions.
-NORMALIZATIONS = {
-    "batchnorm": (batchnorm_forward, batchnorm_backward),
-    "layernorm": (partial(layernorm_forward, ln_param={}), layernorm_backward),
-}
+    units: int
 
-# Standard deviation of a weight as a function of the number of inputs of its unit.
-WEIGHT_SCALES = {
-    "he": lambda fan_in: np.sqrt(2 / fan_in),
-    "lecun": lambda fan_in: np.sqrt(1 / fan_in),
-}
+    def add_to(self, net, shape):
+        w = net.draw((math.prod(shape), self.units), fan_in=math.prod(shape))
+        net.add(L.fc_forward, L.fc_backward, W=w, b=np.zeros(self.units))
+        return (self.units,)
+
+
+class Activation(Layer):
+    """'relu', 'sigmoid' or 'tanh'."""
+
+    name: str
+
+    def add_to(self, net, shape):
+        check_choice("Activation", ACTIVATIONS, name=self.name)
+        net.add(*ACTIVATIONS[self.name])
+
+
+class Dropout(Layer):
+    """Dropout with drop probability p."""
+
+    p: float
+
+    def add_to(self, net, shape):
+        check_number("Dropout", below=1.0, dropout=self.p)
+        drop = partial(L.dropout_forward, p=self.p, rng=net.rng)
+        net.add(drop, L.dropout_backward, training_only=True)
+
+
+class BatchNorm(Layer):
+    """Batch normalization of the features or, of images (C, H, W), of the channels."""
+
+    def add_to(self, net, shape):
+        n, dtype = shape[0], net.dtype
+        running = {"running_mean": np.zeros(n, dtype), "running_var": np.ones(n, dtype)}
+        net.buffers |= {f"{key}{net.depth}": array for key, array in running.items()}
+        train = partial(N.batchnorm_forward, bn_param={"mode": "train", **running})
+        test = partial(N.batchnorm_forward, bn_param={"mode": "test", **running})
+        net.add(train, N.batchnorm_backward, predict=test, gamma=np.ones(n), beta=np.zeros(n))
+
+
+class LayerNorm(Layer):
+    """Layer normalization over the features or, of images (C, H, W), over pixels and channels."""
+
+    def add_to(self, net, shape):
+        forward, n = partial(N.layernorm_forward, ln_param={}), shape[0]
+        net.add(forward, N.layernorm_backward, gamma=np.ones(n), beta=np.zeros(n))
+
+
+NORMALIZATIONS = {None: [], "batchnorm": [BatchNorm()], "layernorm": [LayerNorm()]}
+
+# The functions of a layer in a network, and the names of the parameters that they share: keys of
+# the network's `params`.
+#     forward(x, *parameters) -> out, cache
+#     backward(dout, cache) -> dx or, with parameters, dx and their gradients; that of the first
+#                              layer with weights also takes need_dx
+#     predict                  stands in for forward where only scores are computed; None is nothing
+Pair = namedtuple("Pair", "forward backward predict names")
 
 
 class Network:
-    """A chain of layers that ends in class scores, with the softmax loss on top.
+    """A list of layers that ends in class scores, with the softmax loss on top.
 
     Parameters
     ----------
-    weight_scale, reg, dtype, seed
-        As in `FullyConnectedNet`.
+    input_dim : int or tuple of int
+        Shape of one example: 784, or (1, 28, 28) for images.
+    layers : list of Layer
+        In the order in which data flows through them; a normalization behind weights. An entry that
+        does not fit is a ValueError with its place in the list.
+    weight_scale : float or {'he', 'lecun'}, default 'he'
+        Standard deviation of the normal distribution that weights are drawn from; biases begin at
+        0. ``'he'`` is sqrt(2 / n) for a unit of n inputs, which keeps the size of activations
+        through ReLU layers (He et al. 2015); ``'lecun'`` is sqrt(1 / n), which does so through
+        linear and tanh layers (LeCun et al. 1998).
+    reg : float, default 0.0
+        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
+    dtype : dtype, default numpy.float32
+        float32 or float64; the latter for gradient checks.
+    seed : int or numpy.random.Generator, optional
+        Of the weights and of dropout. The same seed gives the same weights.
 
     Attributes
     ----------
-    layers : list of Layer
-        In the order in which data flows through them. The first has parameters.
     params : dict of str to ndarray
         Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...; ``gamma1`` and ``beta1`` of a
         normalization behind ``W1``, and so on.
     buffers : dict of str to ndarray
-        What training changes beside the parameters, by no gradient: ``running_mean1`` and
-        ``running_var1`` of a batch normalization, and so on.
-    dtype : numpy.dtype
-        Of the parameters, and so of everything that the network computes.
-    rng : numpy.random.Generator
-        Drew the weights, and draws what dropout drops.
+        Running means ``running_mean1`` and ``running_var1``, ..., which training changes too.
+    operations : list of int
+        Floating-point operations of each layer for one example, forward: two for each weight at
+        each place where it is used. Elementwise work counts 0.
+
+    Examples
+    --------
+    >>> Network(784, [FC(100), Activation("relu"), Dropout(0.5), FC(10)], seed=0)
+    layer               output  parameters                operations
+    FC(100)             (100,)  W1 (784, 100), b1 (100,)  156,800
+    Activation('relu')  (100,)                            0
+    Dropout(0.5)        (100,)                            0
+    FC(10)              (10,)   W2 (100, 10), b2 (10,)    2,000
+    sum                         79,510                    158,800
     """
 
-    def __init__(self, weight_scale, reg, dtype, seed):
-        name = type(self).__name__
-        if isinstance(weight_scale, str):
-            check_choice(name, WEIGHT_SCALES, "a number or one of", weight_scale=weight_scale)
-        else:
+    def __init__(self, input_dim, layers, *, weight_scale="he", reg=0.0, dtype=np.float32,
+                 seed=None):  # fmt: skip
+        self.name = name = type(self).__name__
+        if weight_scale not in list(WEIGHT_SCALES):
             check_number(name, weight_scale=weight_scale)
         check_number(name, reg=reg)
-        self.weight_scale = weight_scale
-        self.reg = float(reg)
-        self.dtype = as_float_dtype(name, dtype)
-        self.layers = []
-        self.params = {}
-        self.buffers = {}
-        self.rng = as_generator(name, seed)
+        self.weight_scale, self.reg, self.layers = weight_scale, float(reg), list(layers)
+        self.dtype, self.rng = as_float_dtype(name, dtype), as_generator(name, seed)
+        self.params, self.buffers, self.depth = {}, {}, 0
+        self.pairs, self.shapes, self.operations = [], [], []
+        self.input_dim = shape = tuple(as_sizes(name, input_dim=input_dim))
+        for i, layer in enumerate(self.layers, start=1):
+            try:
+                shape = tuple(as_sizes("it", output=layer.add_to(self, shape) or shape))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ValueError(f"{name}: layer {i}, {layer!r}, on {shape}: {error}") from error
+            self.shapes.append(shape)
 
-    def add_fc(self, fan_in, fan_out):
-        """Append a fully-connected layer."""
-        self.add_weights(fc_forward, fc_backward, (fan_in, fan_out), fan_in, fan_out)
-
-    def add_dropout(self, p):
-        """Append dropout with probability p, or nothing where p is 0."""
-        if p:
-            drop = partial(dropout_forward, p=p, rng=self.rng)
-            self.layers.append(Layer(drop, dropout_backward, mode="train"))
-
-    def add_normalization(self, kind, size, pairs=NORMALIZATIONS):
-        """Append a normalization of size features or channels, or nothing where kind is None."""
-        if kind is None:
-            return
-        (forward, backward), i = pairs[kind], self.depth
-        names = f"gamma{i}", f"beta{i}"
-        self.params |= {names[0]: np.ones(size, self.dtype), names[1]: np.zeros(size, self.dtype)}
-        if kind == "layernorm":
-            self.layers.append(Layer(forward, backward, names))
-            return
-        self.buffers[f"running_mean{i}"] = np.zeros(size, self.dtype)
-        self.buffers[f"running_var{i}"] = np.ones(size, self.dtype)
-        for mode in ("train", "test"):
-            normalize = partial(self._batchnorm, forward, i, mode)
-            self.layers.append(Layer(normalize, backward, names, mode))
-
-    def _batchnorm(self, forward, i, mode, x, gamma, beta):
-        """Batch normalization i; in training it updates the running means in the buffers."""
-        running = {key: self.buffers[f"{key}{i}"] for key in ("running_mean", "running_var")}
-        return forward(x, gamma, beta, {"mode": mode, **running})
-
-    @property
-    def depth(self):
-        """How many layers have weights."""
-        return sum(name.startswith("W") for name in self.params)
-
-    def add_weights(self, forward, backward, shape, fan_in, fan_out):
-        """Append a layer with new weights of that shape, fan_in inputs and one bias a unit."""
-        i = self.depth + 1
+    def draw(self, shape, fan_in):
+        """Return new weights of that shape, of units with fan_in inputs."""
         std = self.weight_scale
-        if isinstance(std, str):
-            std = WEIGHT_SCALES[std](fan_in)
-        try:
-            self.params[f"W{i}"] = (std * self.rng.standard_normal(shape)).astype(self.dtype)
-            self.params[f"b{i}"] = np.zeros(fan_out, self.dtype)
-        except (MemoryError, ValueError) as error:
-            raise ValueError(
-                f"{type(self).__name__}: weights of shape {shape} do not fit into memory"
-            ) from error
-        self.layers.append(Layer(forward, backward, (f"W{i}", f"b{i}")))
+        std = np.sqrt(WEIGHT_SCALES[std] / fan_in) if isinstance(std, str) else std
+        return std * self.rng.standard_normal(shape)
+
+    def add(self, forward, backward, *, predict=None, training_only=False, places=1, **params):
+        """Append a pair of functions and their parameters, which get the number of their W."""
+        self.depth += "W" in params
+        named = {f"{key}{self.depth}": w.astype(self.dtype) for key, w in params.items()}
+        if named.keys() & self.params.keys() or (params and not self.depth):
+            raise ValueError("a normalization comes behind weights, one at most")
+        self.params |= named
+        self.operations.append(2 * places * params["W"].size if "W" in params else 0)
+        predict = None if training_only else predict or forward
+        self.pairs.append(Pair(forward, backward, predict, tuple(named)))
 
     def forward(self, X, *, training=False):
-        """Run the layers: scores (N, C), and a list of each layer that ran with its cache.
-
-        Of layers that run in one mode only, training runs those of 'train', otherwise of 'test'.
-        """
-        mode = "train" if training else "test"
+        """Run the layers: scores (N, C), and a list of each pair that ran with its cache."""
         out, caches = self._as_floats(X), []
-        for layer in self.layers:
-            if layer.mode in (None, mode):
-                out, cache = layer.forward(out, *(self.params[name] for name in layer.names))
-                caches.append((layer, cache))
+        for pair in self.pairs:
+            run = pair.forward if training else pair.predict
+            if run is not None:
+                out, cache = run(out, *(self.params[name] for name in pair.names))
+                caches.append((pair, cache))
         return out, caches
 
     def backward(self, dout, caches, *, need_dx=False):
@@ -194,15 +204,14 @@ class Network:
         Returns dL/dX, which is None unless need_dx, and the gradients by the parameters' names.
         """
         grads = {}
-        for layer, cache in reversed(caches):
-            if layer.names:
-                # Nothing below the first layer uses its dx, unless it is asked for.
-                needed = need_dx or layer is not self.layers[0]
-                options = {} if needed else {"need_dx": False}
-                dout, *gradients = layer.backward(dout, cache, **options)
-                grads.update(zip(layer.names, gradients, strict=True))
-            else:
-                dout = layer.backward(dout, cache)
+        for pair, cache in reversed(caches):
+            # Nothing below the first weights uses their dx, unless it is asked for.
+            options = {"need_dx": False} if "W1" in pair.names and not need_dx else {}
+            result = pair.backward(dout, cache, **options)
+            dout, *gradients = result if pair.names else (result,)
+            grads.update(zip(pair.names, gradients, strict=True))
+            if dout is None:
+                break
         return dout, grads
 
     def loss(self, X, y=None):
@@ -213,61 +222,58 @@ class Network:
         scores, caches = self.forward(X, training=y is not None)
         if y is None:
             return scores
-        loss, dscores = softmax_loss(scores, y)
+        loss, dscores = L.softmax_loss(scores, y)
         _, grads = self.backward(dscores, caches)
-        if self.reg:
-            for name, w in self.params.items():
-                if name.startswith("W"):
-                    loss += 0.5 * self.reg * float(np.vdot(w, w))
-                    grads[name] += self.reg * w
+        for name, w in self.params.items():
+            if self.reg and name.startswith("W"):
+                loss += 0.5 * self.reg * float(np.vdot(w, w))
+                grads[name] += self.reg * w
         return loss, grads
 
     def predict(self, X, *, batch_size=1000):
-        """Class of the highest score of each example, (N,) int64.
+        """Class of the highest score of each example, (N,) int64; so many are run at a time.
 
-        batch_size examples are run at a time, which bounds the memory. A ValueError where scores
-        are not finite, because X or the parameters hold NaN, infinite or too large numbers.
+        Scores that are not finite are a ValueError.
         """
-        return predict_labels(f"{type(self).__name__}.predict", self, X, batch_size)
+        return predict_labels(f"{self.name}.predict", self, X, batch_size)
 
     def input_gradient(self, X, y=None):
-        """dL/dX of the softmax loss: the direction in which X gets harder fastest.
+        """dL/dX of the softmax loss, for pixels as they are from 0.0 to 1.0.
 
-        y defaults to the classes that the network predicts; for uint8 the gradient is with respect
-        to the pixels from 0.0 to 1.0.
+        y defaults to the classes that the network predicts.
         """
         scores, caches = self.forward(X)
-        _, dscores = softmax_loss(scores, scores.argmax(axis=1) if y is None else y)
-        dx, _ = self.backward(dscores, caches, need_dx=True)
-        return dx
+        _, dscores = L.softmax_loss(scores, scores.argmax(axis=1) if y is None else y)
+        return self.backward(dscores, caches, need_dx=True)[0]
 
     @property
     def settings(self):
-        """What changes the training beside the parameters: a checkpoint compares it."""
-        layers = [describe_function(layer.forward) for layer in self.layers]
-        return {"network": type(self).__name__, "reg": self.reg, "layers": layers}
+        """Return what changes the training beside the parameters: a checkpoint compares it."""
+        return {"network": self.name, "reg": self.reg, "layers": repr(self.layers)}
 
     def save(self, path):
         """Write parameters and buffers to an .npz file of plain arrays atomically (OSError)."""
         save_params(path, self)
 
     def load(self, path):
-        """Take both from a file that `save` wrote for a network of the same shapes.
-
-        A damaged file or another network's is a ValueError, and then nothing changes.
-        """
+        """Take both from a file of a network of the same shapes, or raise ValueError."""
         load_params(path, self)
 
+    def __repr__(self):
+        rows = [("layer", "output", "parameters", "operations")]
+        columns = self.layers, self.shapes, self.pairs, self.operations
+        for layer, shape, pair, count in zip(*columns, strict=True):
+            params = ", ".join(f"{name} {self.params[name].shape}" for name in pair.names)
+            rows.append((repr(layer), str(shape), params, f"{count:,}"))
+        size = sum(w.size for w in self.params.values())
+        return as_table([*rows, ("sum", "", f"{size:,}", f"{sum(self.operations):,}")])
+
     def _as_floats(self, X):
-        """What the first layer takes. The one place where pixels are scaled."""
-        if is_exact_ndarray(X) and X.dtype == np.uint8:
+        """Check X, and scale pixels: the one place where that is done."""
+        X = as_examples(self.name, X, self.input_dim)
+        if X.dtype == np.uint8:
             return np.multiply(X, 1 / 255, dtype=self.dtype)
-        if is_exact_ndarray(X) and X.dtype.kind == "f":
-            return X.astype(self.dtype, copy=False)
-        raise TypeError(
-            f"{type(self).__name__}: X must be an array of uint8 pixels or of floats, "
-            f"got {describe(X)}"
-        )
+        return X.astype(self.dtype, copy=False)
 
 
 class FullyConnectedNet(Network):
@@ -281,36 +287,14 @@ class FullyConnectedNet(Network):
         Units of each hidden layer; a number means one hidden layer.
     num_classes : int, default 10
         C.
-    weight_scale : float or {'he', 'lecun'}, default 'he'
-        Standard deviation of the normal distribution that weights are drawn from; biases begin at
-        0. ``'he'`` is sqrt(2 / n) for a unit of n inputs, which keeps the size of activations
-        through ReLU layers (He et al. 2015); ``'lecun'`` is sqrt(1 / n), which does so through
-        linear and tanh layers (LeCun et al. 1998).
-    reg : float, default 0.0
-        Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
-    dtype : dtype, default numpy.float32
-        float32 or float64; the latter for gradient checks.
-    seed : int or numpy.random.Generator, optional
-        Of the weights and of dropout. The same seed gives the same weights; None gives new ones
-        each time.
+    weight_scale, reg, dtype, seed
+        As in `Network`.
     activation : {'relu', 'sigmoid', 'tanh', 'linear'}, default 'relu'
         After every hidden layer.
     dropout : float, default 0.0, which is none
-        Probability with which training drops a hidden unit from an example, 0 <= dropout < 1.
+        Drop probability of a hidden unit, in training only.
     normalization : {None, 'batchnorm', 'layernorm'}, default None
         Before every activation.
-
-    Attributes
-    ----------
-    params : dict of str to ndarray
-        ``W1`` (D, hidden_dim[0]), ``b1`` (hidden_dim[0],), ``W2``, ``b2``, ...; of normalization
-        ``gamma1`` and ``beta1`` (hidden_dim[0],), ...
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a size is not a positive integer, a scale or reg is negative or not finite, or a name is
-        unknown.
 
     Examples
     --------
@@ -321,37 +305,14 @@ class FullyConnectedNet(Network):
     (5, 10)
     """
 
-    def __init__(
-        self,
-        input_dim,
-        hidden_dim=(10, 5),
-        num_classes=10,
-        weight_scale="he",
-        reg=0.0,
-        dtype=np.float32,
-        seed=None,
-        *,
-        activation="relu",
-        dropout=0.0,
-        normalization=None,
-    ):
-        check_integer("FullyConnectedNet", input_dim=input_dim, num_classes=num_classes)
-        hidden_dim = as_sizes("FullyConnectedNet", hidden_dim=hidden_dim)
-        check_choice("FullyConnectedNet", ACTIVATIONS, activation=activation)
-        check_number("FullyConnectedNet", below=1.0, dropout=dropout)
-        check_normalization("FullyConnectedNet", normalization)
-
-        super().__init__(weight_scale, reg, dtype, seed)
-        *hidden, output = pairwise([input_dim, *hidden_dim, num_classes])
-        for fan_in, fan_out in hidden:
-            self.add_fc(fan_in, fan_out)
-            self.add_normalization(normalization, fan_out)
-            self.layers += ACTIVATIONS[activation]
-            self.add_dropout(dropout)
-        self.add_fc(*output)
-
-
-def check_normalization(function, normalization):
-    """None, or the name of a normalization."""
-    if normalization is not None:
-        check_choice(function, NORMALIZATIONS, "None or one of", normalization=normalization)
+    def __init__(self, input_dim, hidden_dim=(10, 5), num_classes=10, weight_scale="he", reg=0.0,
+                 dtype=np.float32, seed=None, *, activation="relu", dropout=0.0,
+                 normalization=None):  # fmt: skip
+        check_choice("FullyConnectedNet", NORMALIZATIONS, normalization=normalization)
+        layers = []
+        for units in as_sizes("FullyConnectedNet", hidden_dim=hidden_dim):
+            layers += [FC(units), *NORMALIZATIONS[normalization]]
+            layers += [Activation(activation)] if activation != "linear" else []
+            layers += [Dropout(dropout)] if dropout else []
+        options = {"weight_scale": weight_scale, "reg": reg, "dtype": dtype, "seed": seed}
+        super().__init__(input_dim, [*layers, FC(num_classes)], **options)

@@ -8,12 +8,14 @@ reaches x otherwise, as ``lambda _: net.loss(X, y)[0]`` does for ``x = net.param
 """
 
 import inspect
-from dataclasses import dataclass, replace
+from collections import namedtuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from support.checks import as_generator, check_callable, check_number, describe, is_exact_ndarray
+from support.checks import as_generator, check_callable, check_number, check_shape, describe
 from support.examples import check_model
+from support.text import as_table
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
 ROUNDING = 2 * np.finfo(np.float64).eps  # relative error of a value of f, in the last bits
@@ -22,7 +24,12 @@ ROUNDING = 2 * np.finfo(np.float64).eps  # relative error of a value of f, in th
 CURVATURE = 100
 KINK_SLACK = 0.1  # of that difference: how far beyond the two slopes a gradient may lie on a kink
 REPEATS = 20  # of forward at one point: a random layer may give the same value twice
-HALVINGS = 12  # of an interval around a kink: a change that survives them is a jump
+ALIKE = 1e-6  # of the largest element: difference of two gradients that are the same
+
+# The result for one input: error is the largest difference between the two gradients away from
+# kinks, relative to the largest element of either; kinks is the number of elements that were not
+# compared; looks is in words what a wrong gradient looks like.
+GradientCheckRow = namedtuple("GradientCheckRow", "name shape error kinks passed looks")
 
 
 def rel_error(x, y):
@@ -31,12 +38,11 @@ def rel_error(x, y):
     From 0 (equal) to 1 (nothing in common); 0.0 for empty arrays, and NaN where either holds one.
     Arrays of different shapes are a ValueError: broadcasting would compare the wrong elements.
 
-    >>> rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    >>> rel_error([1.0, 2.0], [1.0, 2.0])
     0.0
     """
-    x, y = (_as_float64("rel_error", **{name: a}) for name, a in {"x": x, "y": y}.items())
-    if x.shape != y.shape:
-        raise ValueError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    check_shape("rel_error", x.shape, "x's", y=y)
     error = np.abs(x - y) / np.maximum(SMALLEST, np.abs(x) + np.abs(y))
     return float(error.max(initial=0.0))
 
@@ -53,17 +59,14 @@ def eval_numerical_gradient(f, x, verbose=False, h=1e-5):
 def eval_numerical_gradient_array(f, x, df, h=1e-5, *, verbose=False):
     """Gradient of sum(f(x) * df) for a function whose value is an array, df = dL/df."""
     check_callable("numerical gradient", f=f)
-    _check_float64(x)
     check_number("numerical gradient", positive=True, h=h)
-    df = _as_float64("numerical gradient", df=df)
-    if df.ndim and df.shape != np.shape(f(x)):
-        raise ValueError(
-            f"numerical gradient: df must have the shape of f(x), {np.shape(f(x))}, got {df.shape}"
-        )
-    return _differences(f, x, df, h, verbose)[0]
+    _check_float64(x)
+    if np.ndim(df):
+        check_shape("numerical gradient", np.shape(f(x)), "that of f(x)", df=df)
+    return _differences(f, x, np.asarray(df), h, verbose)[0].sum(axis=0)
 
 
-def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
+def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0, num_examples=None):
     """Compare a layer's gradients with numerical ones.
 
     Parameters
@@ -85,28 +88,30 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
         Step of the differences.
     seed : int, default 0
         Of the random gradient that is sent into backward.
+    num_examples : int, optional
+        Where that is not the length of out.
 
     Returns
     -------
     check : GradientCheck
-        Prints as a table, one row an input: name, shape, maximum relative error, pass or fail;
-        ``check.passed`` says whether all passed.
+        Prints as a table, one row an input: name, shape, maximum relative error, pass or fail, and
+        what a wrong gradient looks like (see `explain`). ``check.passed`` says whether all passed.
 
     Raises
     ------
     TypeError, ValueError
-        If an input is no array of float64, backward returns other gradients than one of the shape
-        of each input, or forward gives different values at one point, as a layer that draws random
-        numbers does: let forward restart its generator.
+        If an input is no array of float64, backward returns another number of gradients, or forward
+        gives different values at one point, as a layer that draws random numbers does: let forward
+        restart its generator.
 
     Notes
     -----
     A function has no derivative on a kink (ReLU at 0, a tie in max pooling), and each value between
-    the slopes on both sides is a right answer there. An element counts as on a kink if the two
-    one-sided slopes differ by more than the curvature of a smooth layer could make them, the layer
-    is continuous there, and the gradient from backward lies between the slopes; it is counted and
-    left out. Any other value is a failure, on a kink as elsewhere, and so is an input of which
-    every element is left out.
+    the slopes on both sides is a right answer there. Two one-sided slopes differ by O(h) where a
+    layer is smooth, by O(1) across a kink, by O(1 / h) across a jump. An element counts as on a
+    kink if they differ by more than the first, less than the last, and the gradient from backward
+    lies between them; it is counted and left out. Any other value is a failure, on a kink as
+    elsewhere, and so is an input of which every element is left out.
 
     Examples
     --------
@@ -117,43 +122,42 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0):
     >>> check_layer(square_forward, square_backward, np.array([1.0, 2.0, 3.0])).passed
     True
     """
-    _check_arguments(forward, backward, inputs, tolerance, h)
+    check_callable("check_layer", forward=forward, backward=backward)
+    check_number("check_layer", positive=True, tolerance=tolerance, h=h)
+    _check_float64(*inputs)
     result = forward(*inputs)
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(f"check_layer: forward must return out, cache, got {describe(result)}")
     out, cache = result
     dout = as_generator("check_layer", seed).standard_normal(np.shape(out))
     gradients = backward(dout, cache)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    if [np.shape(g) for g in gradients] != [x.shape for x in inputs]:
-        raise ValueError(
-            "check_layer: backward must return one gradient of the shape of each input, expected "
-            f"{[x.shape for x in inputs]}, got {[np.shape(g) for g in gradients]}"
-        )
+    gradients = gradients if isinstance(gradients, (tuple, list)) else [gradients]
+    if len(gradients) != len(inputs):
+        expected = f"one gradient for each of {len(inputs)} inputs"
+        raise ValueError(f"check_layer: backward must return {expected}, got {len(gradients)}")
 
     def value(_):
         return forward(*inputs)[0]
 
     if not all(np.array_equal(out, value(None), equal_nan=True) for _ in range(REPEATS)):
-        raise ValueError(
-            "check_layer: forward gives different values at one point; a layer that draws random "
-            "numbers must draw the same each time: let forward restart its generator"
-        )
+        message = "gives different values at one point: let it restart its random generator"
+        raise ValueError(f"check_layer: forward {message}")
     rows = []
     for name, x, gradient in zip(_names(forward, inputs), inputs, gradients, strict=True):
-        numerical, rounding = _differences(value, x, dout, h)
-        largest = max(
-            np.abs(gradient).max(initial=SMALLEST), np.abs(numerical).max(initial=SMALLEST)
-        )
-        errors = np.abs(gradient - numerical) / np.maximum(largest, rounding / tolerance)
-        kinks = 0
-        for index in map(tuple, np.argwhere(errors > tolerance)):
-            if _on_kink(value, x, index, dout, h, gradient[index], largest):
-                errors[index] = 0.0
-                kinks += 1
-        error = float(errors.max(initial=0.0))
-        passed = error <= tolerance and not (kinks and kinks == x.size)
-        rows.append(GradientCheckRow(name, x.shape, error, kinks, passed))
+        shares, rounding = _differences(value, x, dout, h)
+        gradient, error, kinks = np.asarray(gradient), np.inf, 0
+        if gradient.shape == x.shape:
+            numerical = shares.sum(axis=0)
+            largest = max(np.abs(g).max(initial=SMALLEST) for g in (gradient, numerical))
+            errors = np.abs(gradient - numerical) / np.maximum(largest, rounding / tolerance)
+            for index in map(tuple, np.argwhere(errors > tolerance)):
+                if _on_kink(value, x, index, dout, h, gradient, largest):
+                    errors[index], kinks = 0.0, kinks + 1
+            error = float(errors.max(initial=0.0))
+        right = error <= tolerance
+        looks = "" if right else explain(gradient, shares, x, num_examples or len(shares))
+        passed = right and not (kinks and kinks == x.size)
+        rows.append(GradientCheckRow(name, x.shape, error, kinks, passed, looks))
     return GradientCheck(rows)
 
 
@@ -165,51 +169,71 @@ def check_net(net, X, y, **options):
     afterwards that generator and the net's ``buffers``, running means, are what they were.
     """
     check_model("check_net", net)
-    rng = getattr(net, "rng", None)
-    state = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
-    buffers = getattr(net, "buffers", {})
-    before = {name: array.copy() for name, array in buffers.items()}
+    rng, buffers = getattr(net, "rng", None), getattr(net, "buffers", {})
+    state, before = rng and rng.bit_generator.state, {k: a.copy() for k, a in buffers.items()}
 
     def loss(*_):
-        if state is not None:
+        if rng:
             rng.bit_generator.state = state
         return net.loss(X, y)
 
+    def backward(dout, grads):
+        return [dout * grads[name] for name in net.params]
+
     try:
-        check = check_layer(
-            loss,
-            lambda dout, grads: tuple(dout * grads[name] for name in net.params),
-            *net.params.values(),
-            **options,
-        )
+        rows = check_layer(
+            loss, backward, *net.params.values(), num_examples=len(y), **options
+        ).rows
     finally:
-        if state is not None:
+        if rng:
             rng.bit_generator.state = state
         for name, array in before.items():
             buffers[name][...] = array
-    rows = [replace(row, name=name) for row, name in zip(check.rows, net.params, strict=True)]
-    return GradientCheck(rows)
+    return GradientCheck([r._replace(name=n) for r, n in zip(rows, net.params, strict=True)])
 
 
-@dataclass(frozen=True)
-class GradientCheckRow:
-    """What was found for one input of a layer.
+@np.errstate(all="ignore")
+def explain(gradient, shares, x, num_examples):
+    """Return in words what a wrong gradient looks like, '' where it looks like nothing.
 
-    error is the largest difference between the two gradients away from kinks, divided by the
-    largest element of either; kinks counts the elements that were not compared.
+    shares (N, *x.shape) are the numerical gradients of what each example adds to the loss; x is
+    where they were taken.
     """
+    numerical = shares.sum(axis=0)
+    slack = ALIKE * np.abs(numerical).max(initial=SMALLEST)
 
-    name: str
-    shape: tuple
-    error: float
-    kinks: int
-    passed: bool
+    def alike(a, b, times=1):
+        return a.shape == b.shape and np.abs(a - b).max(initial=0.0) <= times * slack
 
-    @property
-    def verdict(self):
-        """The row's result in words."""
-        kinks = f" ({self.kinks} of {np.prod(self.shape):.0f} on a kink, left out)"
-        return ("pass" if self.passed else "FAIL") + (kinks if self.kinks else "")
+    if gradient.shape != x.shape:
+        if alike(gradient, shares):
+            return "the sum over the examples is missing"
+        shape = f"its shape is {gradient.shape}"
+        return "the transpose of the numerical gradient" if alike(gradient, numerical.T) else shape
+    wrong, zero = np.abs(gradient - numerical) > slack, np.abs(numerical) <= slack
+    ratio = np.vdot(numerical, gradient) / np.vdot(numerical, numerical)
+    number = {num_examples: ", the number of examples", 1 / num_examples: ", 1 / that of examples"}
+    of_examples = next((words for n, words in number.items() if np.isclose(ratio, n)), "")
+    penalty = np.vdot(x, numerical - gradient) / np.vdot(x, x)
+    inner = wrong[:, :, 1:-1, 1:-1] if x.ndim == 4 else wrong
+    same = np.array([[alike(g, n) for n in numerical] for g in gradient]) if x.ndim else wrong
+    is_float32 = np.array_equal(gradient, gradient.astype(np.float32))
+    looks = {
+        "right to the precision of float32 only": is_float32 and alike(gradient, numerical, 100),
+        "": not wrong.any() or x.size < 2,
+        f"the numerical gradient times {ratio:.4g}{of_examples}": alike(
+            gradient, ratio * numerical
+        ),
+        "the transpose of the numerical gradient": alike(gradient, numerical.T),
+        "the share of the last example alone": alike(gradient, shares[-1]),
+        "the share of the first example alone": alike(gradient, shares[0]),
+        "zero where the numerical gradient is not, right elsewhere": not gradient[wrong].any(),
+        "zero where the numerical one is not, and the other way round": not gradient[~zero].any(),
+        f"right but for a penalty, {penalty:.4g} times x": alike(gradient + penalty * x, numerical),
+        "right but for the boundary of the image": x.ndim == 4 and not inner.any(),
+        "right but for the order of the examples": same.any(0).all() and same.any(1).all(),
+    }
+    return next((words for words, found in looks.items() if found), "")
 
 
 @dataclass(frozen=True)
@@ -220,7 +244,7 @@ class GradientCheck:
 
     @property
     def passed(self):
-        """Whether every row passed."""
+        """Tell if every row passed."""
         return all(row.passed for row in self.rows)
 
     @property
@@ -228,102 +252,57 @@ class GradientCheck:
         """The largest error of the rows."""
         return max(row.error for row in self.rows)
 
-    def __str__(self):
-        cells = [("input", "shape", "max rel. error", "result")]
-        cells += [(r.name, str(r.shape), f"{r.error:.2e}", r.verdict) for r in self.rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
-        )
-
-    __repr__ = __str__
+    def __repr__(self):
+        table = [("input", "shape", "max rel. error", "result")]
+        for row in self.rows:
+            result = "pass" if row.passed else f"FAIL: {row.looks}" if row.looks else "FAIL"
+            if row.kinks:
+                result += f" ({row.kinks} of {np.prod(row.shape):.0f} on a kink, left out)"
+            table.append((row.name, str(row.shape), f"{row.error:.2e}", result))
+        return as_table(table)
 
 
 def _names(forward, inputs):
-    """Names for the rows: forward's own, where it names its parameters."""
-    parameters = inspect.signature(forward).parameters.values()
-    names = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-    if len(names) >= len(inputs):
-        return names[: len(inputs)]
-    return [f"input {i}" for i in range(1, len(inputs) + 1)]
+    """Return names for the rows: forward's own, where it names its parameters."""
+    names = list(inspect.signature(forward).parameters)
+    numbered = [f"input {i}" for i in range(1, len(inputs) + 1)]
+    return names[: len(inputs)] if len(names) >= len(inputs) else numbered
 
 
-def _differences(f, x, df, h, verbose=False):
-    """The central difference of sum(f(x) * df) for each element of x, and its rounding error."""
-    grad, rounding = np.zeros_like(x), np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        plus, minus = _values_at(f, x, index, (h, -h))
-        grad[index] = np.sum((plus - minus) * df) / (2 * h)
-        rounding[index] = ROUNDING * np.sum(np.abs(plus * df)) / h
-        if verbose:
-            print(index, grad[index])
-    return grad, rounding
-
-
-def _values_at(f, x, index, steps):
-    """f at x with one element moved by each of the steps in turn."""
+def _value(f, x, index, step):
+    """Return f at x with one element moved by a step."""
     old = x[index]
     try:
-        values = []
-        for step in steps:
-            x[index] = old + step
-            values.append(np.array(f(x)))  # a copy: f may hand out one buffer twice
-        return values
+        x[index] = old + step
+        return np.array(f(x))  # a copy: f may hand out one buffer twice
     finally:
         x[index] = old
 
 
+def _differences(f, x, df, h, verbose=False):
+    """Return the shares of `explain` in the central differences, and the rounding error."""
+    shares, rounding = np.zeros((len(df) if df.ndim else 1, *x.shape)), np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        plus, minus = _value(f, x, index, h), _value(f, x, index, -h)
+        parts = (plus - minus) * df / (2 * h)
+        shares[(slice(None), *index)] = parts.sum(axis=tuple(range(1, parts.ndim)))
+        rounding[index] = ROUNDING * np.sum(np.abs(plus * df)) / h
+        if verbose:
+            print(index, parts.sum())
+    return shares, rounding
+
+
 def _on_kink(f, x, index, df, h, gradient, largest):
-    def sums(*steps):
-        return [np.sum(value * df) for value in _values_at(f, x, index, steps)]
-
-    minus, middle, plus = sums(-h, 0.0, h)
+    minus, middle, plus = (np.sum(_value(f, x, index, step) * df) for step in (-h, 0.0, h))
     left, right = (middle - minus) / h, (plus - middle) / h
-    change = CURVATURE * h * largest
-    slack = KINK_SLACK * change
-    is_between = min(left, right) - slack <= gradient <= max(left, right) + slack
-    return abs(right - left) > change and is_between and _is_continuous(sums, h)
+    curvature, jump = CURVATURE * h * largest, np.abs(gradient).max() / np.sqrt(h)
+    slack = KINK_SLACK * curvature
+    is_between = min(left, right) - slack <= gradient[index] <= max(left, right) + slack
+    return is_between and curvature < abs(right - left) < jump
 
 
-def _is_continuous(sums, h):
-    """Whether a function changes the less, the smaller an interval is around its largest change.
-
-    A jump keeps its height in every interval that holds it. sums(*steps) are the values at steps
-    from a point.
-    """
-    start, stop = -h, h
-    at_start, at_stop = sums(start, stop)
-    whole = abs(at_stop - at_start)
-    for _ in range(HALVINGS):
-        middle = (start + stop) / 2
-        [at_middle] = sums(middle)
-        whole = max(whole, abs(at_middle - at_start))
-        if abs(at_middle - at_start) > abs(at_stop - at_middle):
-            stop, at_stop = middle, at_middle
-        else:
-            start, at_start = middle, at_middle
-    return abs(at_stop - at_start) < whole / 2
-
-
-def _check_arguments(forward, backward, inputs, tolerance, h):
-    check_callable("check_layer", forward=forward, backward=backward)
-    for x in inputs:
-        _check_float64(x)
-    check_number("check_layer", positive=True, tolerance=tolerance, h=h)
-
-
-def _as_float64(function, **values):
-    [(name, value)] = values.items()
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{function}: {name} must be an array of numbers, got {describe(value)}")
-    return array.astype(np.float64, copy=False)
-
-
-def _check_float64(x):
-    if not is_exact_ndarray(x) or x.dtype != np.float64:
-        raise TypeError(
-            f"numerical gradient: x must be an array of float64, got {describe(x)}; "
-            "a network has such parameters where it is made with dtype=np.float64"
-        )
+def _check_float64(*arrays):
+    for x in arrays:
+        if not isinstance(x, np.ndarray) or x.dtype != np.float64:
+            expected = "an array of float64 (a network has them if made with dtype=np.float64)"
+            raise TypeError(f"numerical gradient: x must be {expected}, got {describe(x)}")

@@ -4,25 +4,18 @@ Every rule keeps one convention, said here once and in no docstring below::
 
     next_w, config = rule(w, dw, config)
 
-``w`` and ``dw`` are arrays of one shape and float dtype (otherwise a TypeError or ValueError).
-``w`` is updated in place and returned, so that a step allocates no second set of parameters.
-``config`` is a dict of the rule's hyperparameters, in which a missing key gets its default from
-`DEFAULTS`, and of the rule's state from step to step, zeros at first; None means an empty one. It
-too is updated and returned.
+``w`` and ``dw`` are arrays of one shape, w of floats (otherwise a TypeError or ValueError). ``w``
+is updated in place and returned, so that a step allocates no second set of parameters. ``config``
+is a dict of the rule's hyperparameters, where a missing key gets its default from `DEFAULTS`, and
+of its state from step to step, zeros at first; None means an empty one. It too is updated and
+returned. Hyperparameters are checked when a rule makes its state, at the first step.
 """
 
 import math
 
 import numpy as np
 
-from support.checks import (
-    check_choice,
-    check_integer,
-    check_kind,
-    check_number,
-    describe,
-    is_exact_ndarray,
-)
+from support.checks import check_choice, check_kind, check_number, check_shape
 
 # The hyperparameters of each rule with their defaults.
 DEFAULTS = {
@@ -71,7 +64,7 @@ def rmsprop(w, dw, config=None):
     """
     config = _prepare("rmsprop", w, dw, config)
     cache = config["cache"]
-    _update_ema(cache, _square(dw), config["decay_rate"])
+    _update_ema(cache, dw * dw, config["decay_rate"])
     w -= config["learning_rate"] * dw / (np.sqrt(cache) + config["epsilon"])
     return w, config
 
@@ -88,7 +81,7 @@ def adam(w, dw, config=None):
     m, v = config["m"], config["v"]
     t = config["t"] = config["t"] + 1
     _update_ema(m, dw, config["beta1"])
-    _update_ema(v, _square(dw), config["beta2"])
+    _update_ema(v, dw * dw, config["beta2"])
     step = m * (config["learning_rate"] / (1 - config["beta1"] ** t))
     step /= np.sqrt(v / (1 - config["beta2"] ** t)) + config["epsilon"]
     w -= step
@@ -111,7 +104,6 @@ def cosine(t, *, warm_up=0.0):
     >>> [round(cosine(t, warm_up=0.2), 3) for t in (0.0, 0.1, 0.2, 0.6, 1.0)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    check_number("cosine", t=t)
     check_number("cosine", below=1.0, warm_up=warm_up)
     if t < warm_up:
         return t / warm_up
@@ -119,7 +111,7 @@ def cosine(t, *, warm_up=0.0):
 
 
 def complete_options(function, rule, options):
-    """All hyperparameters of a rule by name: options, and the defaults of the others."""
+    """Return all hyperparameters of a rule by name: options, checked, and the other defaults."""
     check_choice(function, DEFAULTS, update_rule=rule)
     options = {} if options is None else options
     check_kind(function, dict, "a dict", optim_config=options)
@@ -128,53 +120,31 @@ def complete_options(function, rule, options):
             f"{function}: optim_config has {', '.join(sorted(map(str, unknown)))}, "
             f"which {rule} does not take; it takes {', '.join(DEFAULTS[rule])}"
         )
-    return {**DEFAULTS[rule], **options}
+    options = {**DEFAULTS[rule], **options}
+    for key, value in options.items():
+        below = 1.0 if key in DECAY_FACTORS else math.inf
+        check_number(function, positive=key == "epsilon", below=below, **{key: value})
+    return {key: float(value) for key, value in options.items()}  # float64 would promote float32
 
 
 def complete_config(rule, w, config):
-    """Check a rule's config for the parameter w; add the defaults and the state that it lacks."""
+    """Add to a rule's config for the parameter w the defaults and the state that it lacks."""
     config = {} if config is None else config
     check_kind(rule, dict, "a dict", config=config)
-    for key, default in DEFAULTS[rule].items():
-        value = config.get(key, default)
-        check_number(rule, below=1.0 if key in DECAY_FACTORS else math.inf, **{key: value})
-        config[key] = float(value)  # a numpy.float64 would promote float32 arrays
-        if key == "epsilon" and w.dtype.type(value) == 0:  # 0 / 0 for a gradient of 0
-            raise ValueError(f"{rule}: epsilon must be more than 0 in {w.dtype}, got {value}")
-    for key in STATE[rule]:
-        if key not in config:
-            config[key] = 0 if key == "t" else np.zeros_like(w)
-        elif key == "t":
-            check_integer(rule, 0, t=config["t"])
-        else:
-            _check_floats(rule, **{key: config[key]})
-            if config[key].shape != w.shape:
-                raise ValueError(
-                    f"{rule}: {key} must have w's shape {w.shape}, got {config[key].shape}"
-                )
+    if not STATE[rule] or any(key not in config for key in (*DEFAULTS[rule], *STATE[rule])):
+        given = {key: config[key] for key in DEFAULTS[rule] if key in config}
+        config.update(complete_options(rule, rule, given))
+        for key in STATE[rule]:
+            state = config.setdefault(key, 0 if key == "t" else np.zeros_like(w))
+            check_shape(rule, () if key == "t" else w.shape, "w's", **{key: state})
     return config
 
 
 def _prepare(rule, w, dw, config):
-    _check_floats(rule, w=w, dw=dw)
-    if w.shape != dw.shape:
-        raise ValueError(f"{rule}: dw must have w's shape {w.shape}, got {dw.shape}")
+    if not isinstance(w, np.ndarray) or w.dtype.kind != "f":  # integers would be cut off in place
+        raise TypeError(f"{rule}: w must be a NumPy array of floats, got {w!r:.80}")
+    check_shape(rule, w.shape, "w's", dw=dw)
     return complete_config(rule, w, config)
-
-
-def _check_floats(rule, **arrays):
-    """Arrays that are updated in place: integers, which layers take, would be cut off."""
-    for name, array in arrays.items():
-        if not is_exact_ndarray(array) or array.dtype.kind != "f":
-            raise TypeError(
-                f"{rule}: {name} must be a NumPy array of floats, got {describe(array)}"
-            )
-
-
-def _square(dw):
-    # The square of a gradient beyond 1.8e19 is no float32: its mean is infinite and the step 0.
-    with np.errstate(over="ignore"):
-        return dw * dw
 
 
 def _update_ema(mean, value, decay):

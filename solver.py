@@ -1,31 +1,24 @@
 """Training: minibatches, learning-rate schedule, histories, best parameters."""
 
 import time
-import warnings
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from os import PathLike
 
 import numpy as np
 
 from optim import UPDATE_RULES, complete_config, complete_options
+from support import checks, examples
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.checks import as_generator, as_path, check_callable, check_integer, check_number
-from support.examples import (
-    NotFiniteError,
-    check_examples,
-    check_labels,
-    check_model,
-    predict_labels,
-)
 from support.process import deferred_interrupt, keep_freed_memory
 from support.progress import progress_bar, show_progress, summary
-
-# What a minibatch is, in errors.
-TRANSFORMED = "X_train, or what transform made of it,"
 
 
 class DivergedError(ArithmeticError):
     """The loss of a training run is no longer a finite number."""
 
 
+@dataclass(eq=False, repr=False)
 class Solver:
     """Trains a model on minibatches, and keeps the parameters that did best on validation data.
 
@@ -118,67 +111,51 @@ class Solver:
     True
     """
 
-    def __init__(
-        self,
-        model,
-        data,
-        update_rule="sgd",
-        optim_config=None,
-        lr_decay=1.0,
-        batch_size=100,
-        num_epochs=10,
-        print_every=100,
-        verbose=True,
-        *,
-        schedule=None,
-        transform=None,
-        after_epoch=None,
-        checkpoint=None,
-        checkpoint_name=None,
-        num_train_samples=1000,
-        num_val_samples=None,
-        seed=None,
-    ):
-        check_model("Solver", model)
-        self.model = model
-        self.X_train, self.y_train, self.X_val, self.y_val = check_examples("Solver", data).values()
-        self.update_rule = update_rule
-        self.optim_config = complete_options("Solver", update_rule, optim_config)
-        self.lr_decay = lr_decay
-        self.batch_size = batch_size
-        self.num_epochs = num_epochs
-        self.print_every = print_every
-        self.verbose = verbose
-        self.schedule = schedule
-        self.transform = transform
-        self.after_epoch = after_epoch
-        self.checkpoint = checkpoint
-        self.checkpoint_name = checkpoint_name
-        self.num_train_samples = num_train_samples
-        self.num_val_samples = num_val_samples
-        _check_options(self)
+    model: object
+    data: dict
+    update_rule: str = "sgd"
+    optim_config: dict | None = None
+    lr_decay: float = 1.0
+    batch_size: int = 100
+    num_epochs: int = 10
+    print_every: int = 100
+    verbose: bool = True
+    _: KW_ONLY
+    schedule: Callable | None = None
+    transform: Callable | None = None
+    after_epoch: Callable | None = None
+    checkpoint: str | PathLike | None = None
+    checkpoint_name: str | PathLike | None = None
+    num_train_samples: int | None = 1000
+    num_val_samples: int | None = None
+    seed: int | np.random.Generator | None = None
 
-        self.epoch = 0
-        self.iteration = 0
-        self.seconds = 0.0
-        self.interrupted = False
-        self.loss_history = []
-        self.train_acc_history = []
-        self.val_acc_history = []
-        self.best_val_acc = np.nan
-        self.best_params = {}
-        self.last_params = None
-        self.data_checksums = None  # which a checkpoint makes and compares
+    def __post_init__(self):
+        examples.check_model("Solver", self.model)
+        checks.check_number("Solver", positive=True, lr_decay=self.lr_decay)
+        for name in ("batch_size", "num_epochs", "print_every"):
+            checks.check_integer("Solver", **{name: getattr(self, name)})
+        samples, paths = ("num_train_samples", "num_val_samples"), ("checkpoint", "checkpoint_name")
+        functions = "schedule", "transform", "after_epoch"
+        checks.check_given("Solver", checks.check_integer, self, *samples)
+        checks.check_given("Solver", checks.check_callable, self, *functions)
+        checks.check_given("Solver", checks.as_path, self, *paths)
+        parts = examples.check_examples("Solver", self.data)
+        self.X_train, self.y_train, self.X_val, self.y_val = parts.values()
+        self.optim_config = complete_options("Solver", self.update_rule, self.optim_config)
         self.optim_configs = {
-            name: complete_config(update_rule, w, dict(self.optim_config))
-            for name, w in model.params.items()
+            name: complete_config(self.update_rule, w, dict(self.optim_config))
+            for name, w in self.model.params.items()
         }
         # Measuring accuracy has a generator of its own, so that looking does not change the run.
-        self.rng, self.sample_rng = as_generator("Solver", seed).spawn(2)
+        self.rng, self.sample_rng = checks.as_generator("Solver", self.seed).spawn(2)
+        self.epoch = self.iteration = 0
         self.order = None  # of the examples in this epoch
-        self.planned_epochs = num_epochs  # of the last call of train
-        if checkpoint is not None:
-            open_checkpoint(self, checkpoint)
+        self.loss_history, self.train_acc_history, self.val_acc_history = [], [], []
+        self.best_val_acc, self.best_params, self.last_params = np.nan, {}, None
+        self.seconds, self.interrupted, self.data_checksums = 0.0, False, None
+        if self.checkpoint is not None:
+            open_checkpoint(self, self.checkpoint)
 
     def train(self):
         """Train until `num_epochs` epochs are done; then the model holds the best parameters.
@@ -195,7 +172,6 @@ class Solver:
             If it is not because X_train or X_val holds NaN or infinite numbers.
         """
         keep_freed_memory()
-        self._warn_of_a_jump()
         if self.last_params is not None:
             set_params(self.model, self.last_params)
         start = time.perf_counter() - self.seconds
@@ -241,7 +217,8 @@ class Solver:
                 raise ValueError(f"Solver: transform must return {len(y)} examples, as it gets")
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
-            raise self._not_finite(TRANSFORMED, X, f"the loss is {loss}")
+            examples.check_finite("Solver", "X_train or what transform returns", X)
+            raise self._diverged(f"the loss is {loss}")
         params, rule = self.model.params, UPDATE_RULES[self.update_rule]
         if grads.keys() != params.keys():
             raise ValueError(f"Solver: model.loss must return the gradients of {', '.join(params)}")
@@ -254,22 +231,18 @@ class Solver:
 
     def _measure(self):
         """Append to the accuracy histories; keep the parameters if they are the best so far."""
-        train_acc = self._accuracy("X_train", self.X_train, self.y_train, self.num_train_samples)
-        self.train_acc_history.append(train_acc)
-        if len(self.y_val) == 0:
-            self.best_params = copy_params(self.model)
-            return
-        val_acc = self._accuracy("X_val", self.X_val, self.y_val, self.num_val_samples)
-        self.val_acc_history.append(val_acc)
-        if not val_acc <= self.best_val_acc:  # also where that is still NaN
-            self.best_val_acc = val_acc
-            self.best_params = copy_params(self.model)
-
-    def _accuracy(self, name, X, y, num_samples):
         try:
-            return self.check_accuracy(X, y, num_samples)
-        except NotFiniteError as error:
-            raise self._not_finite(name, error.X, "scores are not finite") from error
+            train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+            self.train_acc_history.append(train_acc)
+            val_acc = np.nan  # without validation data, the last parameters count as best
+            if len(self.y_val):
+                val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+                self.val_acc_history.append(val_acc)
+        except examples.NotFiniteError as error:
+            examples.check_finite("Solver", "X_train or X_val", error.X)
+            raise self._diverged("scores are not finite") from error
+        if not (val_acc <= self.best_val_acc):  # also where either is NaN
+            self.best_val_acc, self.best_params = val_acc, copy_params(self.model)
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=1000):
         """Fraction of the examples X whose highest score is that of their label in y (N,).
@@ -278,16 +251,13 @@ class Solver:
         batch_size of them are run at a time, which bounds the memory. No examples, another number
         of labels, or scores that are not finite are a ValueError.
         """
-        X, y = check_labels("Solver.check_accuracy", X, y)
-        if len(y) == 0:
-            raise ValueError("Solver.check_accuracy: X must have a length > 0, got 0 examples")
+        X, y = examples.check_labels("Solver.check_accuracy", X, y)
         if num_samples is not None:
-            check_integer("Solver.check_accuracy", num_samples=num_samples)
+            checks.check_integer("Solver.check_accuracy", num_samples=num_samples)
             if num_samples < len(y):
                 sample = self.sample_rng.choice(len(y), num_samples, replace=False)
                 X, y = X[sample], y[sample]
-        labels = predict_labels("Solver.check_accuracy", self.model, X, batch_size)
-        return float(np.mean(labels == y))
+        return examples.accuracy("Solver.check_accuracy", self.model, X, y, batch_size)
 
     @property
     def iterations_per_epoch(self):
@@ -305,53 +275,15 @@ class Solver:
     def learning_rate(self):
         """That of the next iteration."""
         factor = self.schedule(self.iteration / self.num_iterations) if self.schedule else 1.0
-        check_number("Solver", **{"the factor that schedule returns": factor})
+        checks.check_number("Solver", **{"the factor that schedule returns": factor})
         return float(self.optim_config["learning_rate"] * self.lr_decay**self.epoch * factor)
 
     @property
     def generators(self):
         """Everything that a run draws from: also the model's generator, of dropout."""
-        return [
-            self.rng,
-            self.sample_rng,
-            *([self.model.rng] if hasattr(self.model, "rng") else []),
-        ]
+        models = [self.model.rng] if hasattr(self.model, "rng") else []
+        return [self.rng, self.sample_rng, *models]
 
-    def _warn_of_a_jump(self):
-        planned, self.planned_epochs = self.planned_epochs, self.num_epochs
-        if self.schedule and self.iteration and planned != self.num_epochs:
-            old, new = (
-                self.iteration / (n * self.iterations_per_epoch) for n in (planned, self.num_epochs)
-            )
-            warnings.warn(
-                f"Solver: num_epochs was {planned} and is {self.num_epochs}: the finished fraction "
-                f"jumps from {old:.2f} to {new:.2f}, and the learning rate of the schedule with it",
-                stacklevel=3,
-            )
-
-    def _not_finite(self, name, X, what):
-        """The exception for what is not finite: X of that name is bad data, or the run diverged."""
-        if X.dtype.kind == "f" and not np.isfinite(X).all():
-            return ValueError(
-                f"Solver: {name} holds NaN or infinite numbers, in a minibatch "
-                f"at iteration {self.iteration}"
-            )
-        return DivergedError(
-            f"Solver: {what} at iteration {self.iteration} (epoch {self.epoch + 1}) "
-            f"with learning rate {self.learning_rate:g}; the best parameters so far are kept "
-            "(a search over settings goes on with: except solver.DivergedError)"
-        )
-
-
-def _check_options(solver):
-    check_number("Solver", positive=True, lr_decay=solver.lr_decay)
-    for name in ("batch_size", "num_epochs", "print_every", "num_train_samples", "num_val_samples"):
-        value = getattr(solver, name)
-        if value is not None or "samples" not in name:
-            check_integer("Solver", **{name: value})
-    for name in ("schedule", "transform", "after_epoch"):
-        function = getattr(solver, name)
-        if function is not None:
-            check_callable("Solver", **{name: function})
-    if solver.checkpoint_name is not None:
-        as_path("Solver", checkpoint_name=solver.checkpoint_name)
+    def _diverged(self, what):
+        where = f"at iteration {self.iteration} with learning rate {self.learning_rate:g}"
+        return DivergedError(f"Solver: {what} {where}; the best parameters so far are kept")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from fc_net import Network
+from fc_net import BatchNorm, Dropout, Network
 from support.checks import check_integer, check_kind, is_exact_ndarray
 
 
@@ -46,7 +46,7 @@ class DataParallel:
     def __init__(self, network, num_threads=2):
         check_kind("DataParallel", Network, "a Network", network=network)
         check_integer("DataParallel", num_threads=num_threads)
-        if any(layer.mode == "train" for layer in network.layers):
+        if any(isinstance(layer, Dropout | BatchNorm) for layer in network.layers):
             raise ValueError(
                 "DataParallel: network must be one without dropout and batch normalization"
             )

@@ -23,7 +23,6 @@ from support.process import print_escaped
 PROGRESS = (
     "epoch",
     "iteration",
-    "planned_epochs",
     "seconds",
     "best_val_acc",
 )
@@ -207,7 +206,6 @@ def _progress(solver, info):
     progress = {name: info[name] for name in PROGRESS}
     epoch, iteration = progress["epoch"], progress["iteration"]
     check_integer("it", 0, epoch=epoch, iteration=iteration)
-    check_integer("it", planned_epochs=progress["planned_epochs"])
     check_number("it", seconds=progress["seconds"])
     if epoch != iteration // solver.iterations_per_epoch:
         raise ValueError(f"epoch {epoch} is not that of iteration {iteration}")

@@ -8,7 +8,6 @@ that names function and argument, says what was expected and what came.
 import math
 import os
 import sys
-from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -18,77 +17,79 @@ LONGEST = 80  # characters of a value in a message
 
 
 def describe(value):
-    """What a value is, for a message: 'an array of int64', 'a matrix of float64', 'list'."""
-    if not isinstance(value, np.ndarray):
-        return type(value).__name__
-    kind = "an array" if is_exact_ndarray(value) else f"a {type(value).__name__}"
-    return f"{kind} of {value.dtype}"
+    """Return what a value is, for a message: 'ndarray of int64', 'list'."""
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ + (f" of {dtype}" if dtype is not None else "")
 
 
 def truncated(text_of, value):
-    """A value's text (`str` or `repr`) for a message, cut where it is long."""
-    try:
-        text = text_of(value)
-    except Exception:  # an integer of more digits than Python writes, an object's own error
-        text = f"a {type(value).__name__}"
+    """Return a value's text (`str` or `repr`) for a message, cut where it is long."""
+    text = text_of(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def is_exact_ndarray(value):
-    """Whether a value is an array without rules of its own, as matrices and masked arrays have."""
+    """Tell an array from those with rules of their own, as matrices and masked arrays have."""
     return type(value) in (np.ndarray, np.memmap)
 
 
-def as_integers(function, name, param, defaults, smallest=None):
-    """The values of a dict of integers, in the order of `defaults`; None there is no default.
+def as_integers(function, name, param, **defaults):
+    """Return the values of a dict of integers, in the order of `defaults`; None is no default.
 
-    `smallest` has the smallest value of a key where that is not 1.
+    All are at least 1, but for a 'pad'.
     """
     check_kind(function, dict, "a dict", **{name: param})
-    unknown = [key for key in param if key not in defaults]
-    missing = [key for key, value in defaults.items() if value is None and key not in param]
-    if unknown or missing:
+    values = {**defaults, **param}
+    if values.keys() != defaults.keys() or any(value is None for value in values.values()):
         raise ValueError(
             f"{function}: {name} must have the keys {list(defaults)}, got {list(param)}"
         )
-    values = []
-    for key, default in defaults.items():
-        value = param.get(key, default)
-        check_integer(function, (smallest or {}).get(key, 1), **{f"{name}['{key}']": value})
-        values.append(int(value))
-    return values
+    for key, value in values.items():
+        check_integer(function, 0 if key == "pad" else 1, **{f"{name}['{key}']": value})
+    return [int(value) for value in values.values()]
 
 
-def is_sequence(value):
-    """Whether a value is a sequence of values, whose order means something."""
-    return isinstance(value, (list, tuple, range)) or (is_exact_ndarray(value) and value.ndim == 1)
+def as_floats(function, **values):
+    """Return arrays of float32 or float64, those of integers as float64; a list where several.
 
-
-def as_floats(function, **arrays):
-    """The arrays, those of integers as float64; a single one, or a list of them.
-
-    Arithmetic in place would cut off the numbers of an array of integers.
+    What NumPy makes an array of is taken; results of float16 would overflow.
     """
+    arrays = []
+    for name, value in values.items():
+        array = np.asarray(value)
+        if array.dtype.kind in "iu":
+            array = array.astype(np.float64)
+        if array.dtype.char not in "fd" or isinstance(value, np.ma.MaskedArray):
+            expected = "an array of float32, float64 or integers"
+            raise TypeError(f"{function}: {name} must be {expected}, got {describe(value)}")
+        arrays.append(array)
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def check_shape(function, shape, why, **arrays):
+    """Check that each has a shape; ``why`` says in words what it has to do with other arrays."""
     for name, array in arrays.items():
-        if not is_exact_ndarray(array) or array.dtype.kind not in "fiu":
-            raise TypeError(
-                f"{function}: {name} must be a NumPy array of integers or of floats, "
-                f"got {describe(array)}"
-            )
-    floats = [a if a.dtype.kind == "f" else a.astype(np.float64) for a in arrays.values()]
-    return floats if len(floats) > 1 else floats[0]
+        if np.shape(array) != shape:
+            got = np.shape(array)
+            raise ValueError(f"{function}: {name} must have shape {shape}, {why}, got {got}")
+
+
+def check_axes(function, axes, **arrays):
+    """Check that each has as many axes as a text lists, such as '(N, C, H, W)'."""
+    for name, array in arrays.items():
+        if array.ndim != len(axes.split(", ")):
+            raise ValueError(f"{function}: {name} must have shape {axes}, got {array.shape}")
 
 
 def as_dout(function, dout, shape):
-    """dout as an array of floats; it must have the shape that forward returned."""
+    """Return dout as an array of floats; it must have the shape that forward returned."""
     dout = as_floats(function, dout=dout)
-    if dout.shape != shape:
-        raise ValueError(f"{function}: dout must have out's shape {shape}, got {dout.shape}")
+    check_shape(function, shape, "that of out", dout=dout)
     return dout
 
 
 def check_integer(function, least=1, **values):
-    """Each is an integer, at least ``least`` and small enough for an array's size."""
+    """Check that each is an integer, at least ``least`` and small enough for an array's size."""
     for name, value in values.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
             raise TypeError(f"{function}: {name} must be an integer, got {truncated(repr, value)}")
@@ -98,90 +99,75 @@ def check_integer(function, least=1, **values):
 
 
 def check_number(function, *, positive=False, below=math.inf, **values):
-    """Each is a finite number >= 0, or > 0 where ``positive``, and less than ``below``."""
+    """Check that each is a finite number >= 0, or > 0 where ``positive``, and < ``below``."""
     for name, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(f"{function}: {name} must be a number, got {truncated(repr, value)}")
-        in_range = 0 <= value <= sys.float_info.max and value < below
-        if not in_range or (positive and value == 0):
+        if not (0 <= value < below) or value == math.inf or (positive and value == 0):
             bounds = "> 0" if positive else ">= 0"
             bounds += f" and < {below:g}" if below < math.inf else ""
-            raise ValueError(
-                f"{function}: {name} must be a finite number {bounds}, got {truncated(str, value)}"
-            )
+            expected = f"a finite number {bounds}"
+            raise ValueError(f"{function}: {name} must be {expected}, got {value}")
 
 
 def check_choice(function, choices, expected="one of", **values):
-    """Each is one of the choices, which are strings."""
+    """Check that each is one of the choices, which are strings or None."""
     for name, value in values.items():
-        if not isinstance(value, str) or value not in choices:
+        if not (value is None or isinstance(value, str)) or value not in choices:
             raise ValueError(
-                f"{function}: {name} must be {expected} {', '.join(choices)}, "
+                f"{function}: {name} must be {expected} {', '.join(map(str, choices))}, "
                 f"got {truncated(repr, value)}"
             )
 
 
 def check_kind(function, kind, expected, **values):
-    """Each is an instance of a class, or of one of several; ``expected`` says which: 'a dict'."""
+    """Check that each is an instance of a class or of one of several, in words: 'a dict'."""
     for name, value in values.items():
         if not isinstance(value, kind):
             raise TypeError(f"{function}: {name} must be {expected}, got {describe(value)}")
 
 
 def check_callable(function, **values):
-    """Each can be called."""
+    """Check that each can be called."""
     for name, value in values.items():
         if not callable(value):
             raise TypeError(f"{function}: {name} must be callable, got {truncated(repr, value)}")
 
 
+def check_given(function, check, thing, *names):
+    """Make a check of those attributes of a thing that are not None."""
+    for name in names:
+        if getattr(thing, name) is not None:
+            check(function, **{name: getattr(thing, name)})
+
+
 def as_sizes(function, **sizes):
-    """A list of positive integers, from such a sequence or from a single integer."""
+    """Return a list of positive integers, from a sequence of them or from a single one."""
     [(name, values)] = sizes.items()
-    if isinstance(values, Integral):
-        values = [values]
-    elif not is_sequence(values):
-        raise TypeError(
-            f"{function}: {name} must be an integer or a sequence of integers, "
-            f"got {truncated(repr, values)}"
-        )
-    values = list(values)
+    values = [values] if np.ndim(values) == 0 else list(values)
     for value in values:
         check_integer(function, **{name: value})
     return [int(value) for value in values]
 
 
 def as_path(function, **paths):
-    """The path of that name, with ~ for the home folder."""
+    """Return the path of that name, with ~ for the home folder."""
     [(name, path)] = paths.items()
     check_kind(function, (str, os.PathLike), "a path", **paths)
-    try:
-        path = Path(path).expanduser()
-    except (RuntimeError, TypeError) as error:  # no home folder, a path of bytes
-        raise ValueError(f"{function}: {name}: {error}") from error
-    if not os.fspath(paths[name]) or "\0" in str(path):
-        raise ValueError(f"{function}: {name} must be a path, got {truncated(repr, paths[name])}")
-    return path
+    if not os.fspath(path):
+        raise ValueError(f"{function}: {name} must be a path, got ''")
+    return Path(path).expanduser()
 
 
 def as_float_dtype(function, dtype):
-    """The numpy.dtype of float32 or float64."""
-    if isinstance(dtype, (str, type, np.dtype)):
-        with suppress(TypeError):  # what is no dtype at all
-            if np.dtype(dtype) in (np.float32, np.float64):
-                return np.dtype(dtype)
+    """Return the numpy.dtype of float32 or float64."""
+    if dtype in (np.float32, np.float64, "float32", "float64"):
+        return np.dtype(dtype)
     raise ValueError(f"{function}: dtype must be float32 or float64, got {truncated(str, dtype)}")
 
 
 def as_generator(function, seed):
-    """The numpy.random.Generator of a seed: an integer >= 0, None, or a Generator itself."""
-    message = (
-        f"{function}: seed must be an integer >= 0, None or a numpy.random.Generator, "
-        f"got {truncated(repr, seed)}"
-    )
-    if isinstance(seed, Integral) and not isinstance(seed, bool):
-        if seed < 0:
-            raise ValueError(message)
-    elif not (seed is None or isinstance(seed, np.random.Generator)):
-        raise TypeError(message)  # NumPy takes more than that, and crashes on a matrix
+    """Return the numpy.random.Generator of a seed: an integer >= 0, None, or a Generator itself."""
+    if seed is not None and not isinstance(seed, np.random.Generator):
+        check_integer(function, 0, seed=seed)
     return np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """Examples and their labels: checked, and run through a model in batches."""
 
+import math
 import warnings
 
 import numpy as np
@@ -85,6 +86,30 @@ def _warn_of_large_floats(function, X):
             "pixels should be uint8, which networks scale, or be divided by 255",
             stacklevel=4,
         )
+
+
+def as_examples(function, X, shape):
+    """Return X as an array of uint8 or floats: examples of a shape, of any if that is (D,)."""
+    array = np.asarray(X)
+    if (array.dtype != np.uint8 and array.dtype.kind != "f") or isinstance(X, np.ma.MaskedArray):
+        raise TypeError(f"{function}: X must be uint8 pixels or floats, got {describe(X)}")
+    if array.ndim < 2 or shape not in (array.shape[1:], (math.prod(array.shape[1:]),)):
+        expected = ", ".join(map(str, ("N", *shape)))
+        raise ValueError(f"{function}: X must have shape ({expected}), got {array.shape}")
+    return array
+
+
+def check_finite(function, name, X):
+    """Check the examples of a minibatch, where what was computed of them is not finite."""
+    if X.dtype.kind == "f" and not np.isfinite(X).all():
+        raise ValueError(f"{function}: {name} holds NaN or infinite numbers")
+
+
+def accuracy(function, model, X, y, batch_size):
+    """Return the fraction of the examples whose highest score is that of their label."""
+    if len(y) == 0:
+        raise ValueError(f"{function}: X must hold examples, got none")
+    return float(np.mean(predict_labels(function, model, X, batch_size) == y))
 
 
 def predict_labels(function, model, X, batch_size):
