@@ -85,6 +85,7 @@ NO_TEST_LABELS = (
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("error:load_mnist")
 @pytest.mark.parametrize("name", GOOD)
 def test_good_files(name, tmp_path):
     data = load(write(tmp_path, GOOD[name]))
