@@ -1,32 +1,25 @@
 """Finding, reading and splitting MNIST; writing the submission CSV.
 
-``load_mnist`` is all that a notebook needs. Which files are data is decided in `support.folders`,
-how they are read in `support.formats` and `support.images`, downloaded in `support.download`.
+``load_mnist`` is all that a notebook needs. How files are found and read is in `support.mnist`, how
+they are downloaded in `support.download`.
 """
 
-import io
 import os
 import re
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from support.checks import as_path, check_integer, truncated
+from support.checks import as_path, check_choice, check_integer
 from support.download import cached_mnist
-from support.files import atomic_write, open_file
-from support.folders import find_data
-from support.formats import FORMATS, npz_sets
-from support.images import read_data
+from support.files import atomic_write
+from support.mnist import FORMATS, find_mnist, read_npz
 from support.process import print_escaped
-from support.sources import naming
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
 SAMPLE = DATASETS / "mnist_sample.npz"
 HEADERS = ("Id,Category", "ImageId,Label")
-LONGEST_LINE = 100  # characters of a line of a submission
-MAX_IMAGES = 1_000_000  # of a submission
 
 
 def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=True):
@@ -42,7 +35,7 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     ----------
     data_dir : str or path, optional
         Folder with MNIST as IDX files (gzipped or not), Kaggle's train.csv and test.csv, ``.npz``
-        or ``.mat``. Files are recognised by their content.
+        or ``.mat``. Files are recognised by their names.
     num_val : int, optional
         Number of validation images, taken from the training images, each class in proportion.
         Default: a tenth of the training images. 0 is allowed.
@@ -74,25 +67,15 @@ def load_mnist(data_dir=None, *, num_val=None, seed=0, download=True, verbose=Tr
     >>> data["X_val"].shape, data["X_val"].dtype
     ((100, 1, 28, 28), dtype('uint8'))
     """
-    if num_val is not None:
-        check_integer("load_mnist", 0, num_val=num_val)
-    check_integer("load_mnist", 0, seed=seed)
-
     data, where = _find(data_dir, download, verbose)
     X, y = data.pop("X_train"), data.pop("y_train")
     num_val = round(len(y) / 10) if num_val is None else num_val
-    if num_val >= len(y):
-        raise ValueError(
-            f"load_mnist: num_val expected less than the {len(y)} training images, got {num_val}"
-        )
     train, val = stratified_split(y, num_val, seed)
-    test = {key: data[key] for key in ("X_test", "y_test") if key in data}
-    data = {"X_train": X[train], "y_train": y[train], "X_val": X[val], "y_val": y[val], **test}
+    data = {"X_train": X[train], "y_train": y[train], "X_val": X[val], "y_val": y[val], **data}
     if verbose:
-        sizes = (
-            f"{len(train):,} training, {num_val:,} validation, {len(test.get('X_test', ())):,} test"
-        )
-        print_escaped(f"MNIST: {sizes} images ({where})")
+        num_test = len(data.get("X_test", ()))
+        sizes = f"{len(train):,} training, {num_val:,} validation, {num_test:,} test images"
+        print_escaped(f"MNIST: {sizes} ({where})")
     return data
 
 
@@ -102,7 +85,7 @@ def stratified_split(y, num_val, seed):
     Each class is represented in proportion and keeps at least one image for training; where num_val
     is too large for that, a warning says so.
     """
-    y = _as_integers("stratified_split", y=y)
+    y = _as_integers("stratified_split", "y", y)
     check_integer("stratified_split", 0, num_val=num_val, seed=seed)
     if num_val >= len(y):
         raise ValueError(
@@ -157,13 +140,9 @@ def save_submission(path, predictions, *, header="Id,Category", num_images=None,
     --------
     read_submission : Check a finished file.
     """
-    path = as_path("save_submission", path=path)
-    _check_counts("save_submission", num_images, num_classes)
-    if not isinstance(header, str) or header not in HEADERS:
-        raise ValueError(
-            f"save_submission: header expected one of {HEADERS}, got {truncated(repr, header)}"
-        )
-    labels = _as_integers("save_submission", predictions=predictions)
+    check_choice("save_submission", HEADERS, header=header)
+    check_integer("save_submission", num_classes=num_classes, num_images=num_images or 1)
+    labels = _as_integers("save_submission", "predictions", predictions)
     if num_images is not None and len(labels) != num_images:
         raise ValueError(
             f"save_submission: predictions expected {num_images} labels, got {len(labels)}"
@@ -210,36 +189,28 @@ def read_submission(path, num_images=None, *, num_classes=10):
     array([7, 2, 1])
     """
     path = as_path("read_submission", path=path)
-    _check_counts("read_submission", num_images, num_classes)
+    check_integer("read_submission", num_classes=num_classes, num_images=num_images or 1)
+    # Bytes that are not UTF-8 match nothing: they are named too.
+    text = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
+    header, *lines = text.split("\n")
+    if header not in HEADERS:
+        raise ValueError(f"{path}, line 1: expected one of {HEADERS}, found {header!r:.50}")
     labels = []
-    # Bytes that are not UTF-8, and longer lines, match nothing: they are named too.
-    with io.TextIOWrapper(open_file(path), encoding="utf-8", errors="replace") as file:
-        line = file.readline(LONGEST_LINE).removesuffix("\n")
-        if line not in HEADERS:
-            raise ValueError(f"{path}, line 1: expected one of {HEADERS}, found {line!r}")
-        for i, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), start=1):
-            match = re.fullmatch(r"([0-9]+),(0|[1-9][0-9]*)\n?", line)
-            if match is None or match[1] != str(i) or int(match[2]) >= num_classes:
-                wanted = f"{i},label with a label of 0 to {num_classes - 1}"
-                raise ValueError(f"{path}, line {i + 1}: expected {wanted}, found {line!r}")
-            if i > MAX_IMAGES:
-                raise ValueError(f"{path}: expected at most {MAX_IMAGES:,} images")
-            labels.append(int(match[2]))
+    for i, line in enumerate(lines, start=1):
+        number, _, label = line.partition(",")
+        is_label = re.fullmatch("0|[1-9][0-9]{0,8}", label) and int(label) < num_classes
+        if number != str(i) or not is_label:
+            wanted = f"{i},label with a label of 0 to {num_classes - 1}"
+            raise ValueError(f"{path}, line {i + 1}: expected {wanted}, found {line!r:.50}")
+        labels.append(int(label))
     if not labels or num_images not in (None, len(labels)):
         raise ValueError(f"{path}: expected {num_images or 'some'} images, found {len(labels)}")
     return np.array(labels, dtype=np.int64)
 
 
-def _as_integers(function, **arrays):
-    """The argument of that name as an array of integers of shape (N,)."""
-    [(name, values)] = arrays.items()
-    try:
-        array = np.asarray(values)
-    except Exception as error:  # lists of several lengths, objects of their own
-        what = truncated(str, error)
-        raise TypeError(f"{function}: {name} expected a sequence of integers: {what}") from error
-    if np.ma.isMaskedArray(values):
-        raise TypeError(f"{function}: {name} expected an array without a mask")
+def _as_integers(function, name, values):
+    """Return the argument of that name as an array of integers of shape (N,)."""
+    array = np.asarray(values)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{function}: {name} expected shape (N,) with N > 0, got {array.shape}")
     if array.dtype.kind not in "iu":
@@ -247,47 +218,24 @@ def _as_integers(function, **arrays):
     return array
 
 
-def _check_counts(function, num_images, num_classes):
-    check_integer(function, num_classes=num_classes)
-    if num_images is not None:
-        check_integer(function, num_images=num_images)
-
-
-# ------------------------------------------------------------------ reading a folder
-
-
 def _find(data_dir, download, verbose):
-    """The data of the first place that has some, and what to say of the place."""
+    """Return the data of the first place that has some, and how to call the place."""
     asked = data_dir if data_dir is not None else os.environ.get("MNIST_DIR") or None
     if asked is not None:
         folder = as_path("load_mnist", data_dir=asked)
-        if found := _read_folder(folder):
+        if found := find_mnist(folder, ignored=SAMPLE.name):
             return found
         what = "no MNIST in" if folder.is_dir() else "no folder"
         raise FileNotFoundError(f"load_mnist: {what} {asked}; looked for {FORMATS}")
-    if found := _read_folder(DATASETS):
+    if found := find_mnist(DATASETS, ignored=SAMPLE.name):
         return found
     folder, reason = cached_mnist(download, verbose)
-    if folder and (found := _read_folder(folder)):
-        return found
+    if folder:
+        return find_mnist(folder)
     if not SAMPLE.exists():
         raise FileNotFoundError(
             f"load_mnist: no MNIST in {DATASETS}, no download, as {reason}, and no "
             f"embedded sample {SAMPLE.name}; see datasets/README.md"
         )
-    with naming(SAMPLE):
-        sources, _ = npz_sets(SAMPLE)
     where = f"the embedded sample, as {reason}; for full MNIST see datasets/README.md"
-    return read_data(sources), where
-
-
-def _read_folder(folder):
-    """Return (data, where it was found), or None where no file is recognised."""
-    found = find_data(folder, SAMPLE.name)
-    if found is None:
-        return None
-    kind, sources, folder = found
-    shown = folder
-    with suppress(OSError, ValueError):  # no working directory any more, or not in it
-        shown = folder.resolve().relative_to(Path.cwd())
-    return read_data(sources), f"{kind} in {shown}"
+    return read_npz(SAMPLE), where

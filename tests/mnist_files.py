@@ -11,24 +11,20 @@ from data_utils import load_mnist
 
 rng = np.random.default_rng(0)
 IMAGES = {"train": rng.integers(0, 256, (40, 28, 28), dtype=np.uint8)}
-LABELS = {"train": np.arange(40) % 10, "test": np.arange(20) % 10}
 IMAGES["test"] = IMAGES["train"][:20] // 2
-STEMS = {"train": "train", "test": "t10k"}
+LABELS = {"train": np.arange(40) % 10, "test": np.arange(20) % 10}
 
 
-def idx(array):
-    array = np.asarray(array, dtype=np.uint8)
-    return (
-        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + bytes(array)
-    )
+def idx(array, dtype="u1"):
+    array = np.asarray(array, dtype)
+    code = {"u1": 8, ">i4": 12, ">f4": 13}[dtype]
+    shape = struct.pack(f">{array.ndim}I", *array.shape)
+    return bytes([0, 0, code, array.ndim]) + shape + array.tobytes()
 
 
-KAGGLE_NAMES = [f"pixel{i}" for i in range(784)]
-GRID_NAMES = [f"{i}x{j}" for i in range(1, 29) for j in range(1, 29)]
-
-
-def csv(images, labels=None, names=KAGGLE_NAMES):
+def csv(images, labels=None, names=None):
     table = images.reshape(len(images), 784)
+    names = names or [f"pixel{i}" for i in range(784)]
     if labels is not None:
         table, names = np.column_stack([labels, table]), ["label", *names]
     return "\n".join([",".join(names), *(",".join(map(str, row)) for row in table), ""]).encode()
@@ -47,21 +43,32 @@ def mat(do_compression=True, **arrays):
     return buffer.getvalue()
 
 
-def idx_files(compress=bytes, suffix="", separator="-", images=IMAGES, labels=LABELS):
+def gz(content):
+    return gzip.compress(content, 1)
+
+
+def idx_files(prefix="", suffix="", pack=bytes, images=IMAGES, labels=LABELS):
     files = {}
-    for part, stem in STEMS.items():
-        files[f"{stem}-images{separator}idx3-ubyte{suffix}"] = compress(idx(images[part]))
-        files[f"{stem}-labels{separator}idx1-ubyte{suffix}"] = compress(idx(labels[part]))
+    for part, stem in ("train", "train"), ("test", "t10k"):
+        files[f"{prefix}{stem}-images-idx3-ubyte{suffix}"] = pack(idx(images[part]))
+        files[f"{prefix}{stem}-labels-idx1-ubyte{suffix}"] = pack(idx(labels[part]))
     return files
 
 
-def course_arrays(**changes):
-    arrays = {
-        "training_data": IMAGES["train"],
-        "training_labels": LABELS["train"],
-        "test_data": IMAGES["test"],
-    }
-    return {**arrays, **changes}
+def csv_files(prefix="", suffix="", pack=bytes, images=IMAGES, labels=LABELS, names=None):
+    """Files like Kaggle's, with labels of the test images too."""
+    files = {part: csv(images[part], labels[part], names) for part in images}
+    return {f"{prefix}{part}.csv{suffix}": pack(content) for part, content in files.items()}
+
+
+def keras_arrays(images=IMAGES, labels=LABELS):
+    arrays = {f"x_{part}": images[part] for part in images}
+    return arrays | {f"y_{part}": labels[part] for part in labels}
+
+
+def course_arrays(images=IMAGES, labels=LABELS, **changes):
+    arrays = {"training_data": images["train"], "training_labels": labels["train"]}
+    return {**arrays, "test_data": images["test"], **changes}
 
 
 def write(folder, files):
@@ -73,59 +80,3 @@ def write(folder, files):
 
 def load(folder, **kwargs):
     return load_mnist(folder, **{"num_val": 0, "download": False, "verbose": False, **kwargs})
-
-
-keras = npz(
-    x_train=IMAGES["train"], y_train=LABELS["train"], x_test=IMAGES["test"], y_test=LABELS["test"]
-)
-kaggle = {"train.csv": csv(IMAGES["train"], LABELS["train"]), "test.csv": csv(IMAGES["test"])}
-GOOD = {  # name: (files, has test labels)
-    "idx": (idx_files(), True),
-    "idx.gz": (idx_files(gzip.compress, ".gz"), True),
-    "idx.dots": (idx_files(separator="."), True),
-    "idx in subfolders": ({f"raw/{k}/{k}": v for k, v in idx_files().items()}, True),
-    "idx in a subfolder": ({f"raw/{k}": v for k, v in idx_files().items()}, True),
-    "kaggle": ({**kaggle, "sample_submission.csv": b"ImageId,Label\n1,0\n"}, False),
-    "csv": (
-        {
-            "mnist_train.csv": csv(IMAGES["train"], LABELS["train"], GRID_NAMES),
-            "mnist_test.csv": csv(IMAGES["test"], LABELS["test"], GRID_NAMES),
-        },
-        True,
-    ),
-    "csv, quoted header, CRLF": (
-        {
-            "train.csv": csv(IMAGES["train"], LABELS["train"])
-            .replace(b"label", b'\xef\xbb\xbf"label"')
-            .replace(b"\n", b"\r\n"),
-            "test.csv": kaggle["test.csv"],
-        },
-        False,
-    ),
-    "keras": ({"mnist.npz": keras, "readme.txt": b"hello", "other.npz": npz(a=1)}, True),
-    "keras by content": ({"mnist.data": keras}, True),
-    "course npz": ({"mnist.npz": npz(**course_arrays())}, False),
-    "course npz of fractions": (
-        {
-            "mnist.npz": npz(
-                training_data=IMAGES["train"].reshape(40, 784) / 255,
-                training_labels=LABELS["train"].astype(np.float32)[:, None],
-                test_data=(IMAGES["test"] / 255).astype(np.float16)[:, None],
-            )
-        },
-        False,
-    ),
-    "mat": ({"mnist.mat": mat(**course_arrays())}, False),
-    "mat of doubles": (
-        {
-            "mnist.mat": mat(
-                False,
-                training_data=IMAGES["train"].reshape(40, 784).astype(float),
-                training_labels=LABELS["train"].astype(float),
-                test_data=IMAGES["test"][..., None] / 255,
-                unrelated="text",
-            )
-        },
-        False,
-    ),
-}
