@@ -180,9 +180,8 @@ def conv_backward(dout, cache, *, need_dx=True):
         dimage = _dimage(dout, w, stride, height + 2 * pad, width + 2 * pad) if need_dx else None
     # A product with ones is faster than a sum over two axes.
     db = (dout.reshape(len(dout), len(w), -1) @ np.ones(dout[0, 0].size, dw.dtype)).sum(axis=0)
-    if need_dx:
-        return to_nchw(dimage[pad : pad + height, :, pad : pad + width]), dw, db
-    return None, dw, db
+    dx = to_nchw(dimage[pad : pad + height, :, pad : pad + width]) if need_dx else None
+    return dx, dw, db
 
 
 def _dmasks(dout, unfolded, w, stride):

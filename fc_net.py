@@ -1,9 +1,9 @@
 """Networks as lists of layers, and the fully-connected nets of the assignment.
 
 A network is a list such as ``[FC(100), Activation("relu"), Dropout(0.5), FC(10)]``. Its entries are
-plain data: they print as they are written and compare by value. Each knows one thing, how to add
-its pair of functions from `layers`, and the parameters that these share, to a `Network`. The
-network runs the pairs: the one forward and the one backward loop of all nets.
+plain data that print as they are written and compare by value. Each knows how to add its pair of
+functions from `layers`, and the parameters that these share, to a `Network`, which runs the pairs:
+the one forward and the one backward loop of all nets.
 
 X is a batch of N examples, (N, d_1, ..., d_k). An array of uint8 means pixels and is scaled to 0.0
 to 1.0; floats are taken as they are. y holds N integer labels, 0 <= y[i] < C. All is computed in
@@ -100,12 +100,9 @@ class LayerNorm(Layer):
 
 NORMALIZATIONS = {None: [], "batchnorm": [BatchNorm()], "layernorm": [LayerNorm()]}
 
-# The functions of a layer in a network, and the names of the parameters that they share: keys of
-# the network's `params`.
-#     forward(x, *parameters) -> out, cache
-#     backward(dout, cache) -> dx or, with parameters, dx and their gradients; that of the first
-#                              layer with weights also takes need_dx
-#     predict                  stands in for forward where only scores are computed; None is nothing
+# A layer's forward(x, *parameters) -> out, cache, its backward(dout, cache) -> dx or, with
+# parameters, dx and their gradients, what stands in for forward where only scores are computed (or
+# None), and the names of the parameters. The backward of the first weights also takes need_dx.
 Pair = namedtuple("Pair", "forward backward predict names")
 
 
@@ -120,27 +117,25 @@ class Network:
         In the order in which data flows through them; a normalization behind weights. An entry that
         does not fit is a ValueError with its place in the list.
     weight_scale : float or {'he', 'lecun'}, default 'he'
-        Standard deviation of the normal distribution that weights are drawn from; biases begin at
-        0. ``'he'`` is sqrt(2 / n) for a unit of n inputs, which keeps the size of activations
-        through ReLU layers (He et al. 2015); ``'lecun'`` is sqrt(1 / n), which does so through
-        linear and tanh layers (LeCun et al. 1998).
+        Standard deviation of the normal distribution that weights are drawn from. ``'he'`` is
+        sqrt(2 / n) for a unit of n inputs, which keeps the size of activations through ReLU layers
+        (He et al. 2015), ``'lecun'`` is sqrt(1 / n), for tanh (LeCun et al. 1998).
     reg : float, default 0.0
         Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
     dtype : dtype, default numpy.float32
         float32 or float64; the latter for gradient checks.
     seed : int or numpy.random.Generator, optional
-        Of the weights and of dropout. The same seed gives the same weights.
+        Of the weights and of dropout.
 
     Attributes
     ----------
     params : dict of str to ndarray
-        Weights ``W1``, ``W2``, ... and biases ``b1``, ``b2``, ...; ``gamma1`` and ``beta1`` of a
-        normalization behind ``W1``, and so on.
+        Weights ``W1`` and biases ``b1``, ``gamma1`` and ``beta1`` of a normalization behind, ...
     buffers : dict of str to ndarray
         Running means ``running_mean1`` and ``running_var1``, ..., which training changes too.
     operations : list of int
-        Floating-point operations of each layer for one example, forward: two for each weight at
-        each place where it is used. Elementwise work counts 0.
+        Floating-point operations of each layer for one example, forward: two for each use of a
+        weight. Elementwise work counts 0.
 
     Examples
     --------
@@ -199,9 +194,9 @@ class Network:
         return out, caches
 
     def backward(self, dout, caches, *, need_dx=False):
-        """Run the layers backwards, from dout = dL/dscores (N, C) and the caches of `forward`.
+        """Run them backwards from dout = dL/dscores (N, C): dL/dX, None unless need_dx, and grads.
 
-        Returns dL/dX, which is None unless need_dx, and the gradients by the parameters' names.
+        grads are the gradients by the parameters' names; caches are those of `forward`.
         """
         grads = {}
         for pair, cache in reversed(caches):
@@ -231,17 +226,11 @@ class Network:
         return loss, grads
 
     def predict(self, X, *, batch_size=1000):
-        """Class of the highest score of each example, (N,) int64; so many are run at a time.
-
-        Scores that are not finite are a ValueError.
-        """
+        """Class of each example's highest score, (N,) int64; not finite is a ValueError."""
         return predict_labels(f"{self.name}.predict", self, X, batch_size)
 
     def input_gradient(self, X, y=None):
-        """dL/dX of the softmax loss, for pixels as they are from 0.0 to 1.0.
-
-        y defaults to the classes that the network predicts.
-        """
+        """dL/dX of the softmax loss, pixels from 0.0 to 1.0; y is by default what is predicted."""
         scores, caches = self.forward(X)
         _, dscores = L.softmax_loss(scores, scores.argmax(axis=1) if y is None else y)
         return self.backward(dscores, caches, need_dx=True)[0]
@@ -284,25 +273,22 @@ class FullyConnectedNet(Network):
     input_dim : int
         D, the numbers in one example: 784 for an MNIST image.
     hidden_dim : sequence of int, or int, default (10, 5)
-        Units of each hidden layer; a number means one hidden layer.
+        Units of each hidden layer.
     num_classes : int, default 10
-        C.
     weight_scale, reg, dtype, seed
         As in `Network`.
     activation : {'relu', 'sigmoid', 'tanh', 'linear'}, default 'relu'
         After every hidden layer.
-    dropout : float, default 0.0, which is none
-        Drop probability of a hidden unit, in training only.
+    dropout : float, default 0.0
+        Drop probability of a hidden unit, in training only; 0 is none.
     normalization : {None, 'batchnorm', 'layernorm'}, default None
         Before every activation.
 
     Examples
     --------
     >>> net = FullyConnectedNet(784, [100], seed=0)
-    >>> {name: p.shape for name, p in net.params.items()}
-    {'W1': (784, 100), 'b1': (100,), 'W2': (100, 10), 'b2': (10,)}
-    >>> net.loss(np.zeros((5, 28, 28), np.uint8)).shape
-    (5, 10)
+    >>> net.layers
+    [FC(100), Activation('relu'), FC(10)]
     """
 
     def __init__(self, input_dim, hidden_dim=(10, 5), num_classes=10, weight_scale="he", reg=0.0,

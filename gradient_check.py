@@ -80,10 +80,9 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0, num_
     *inputs : ndarray of float64
         Where to check.
     tolerance : float, default 1e-7
-        Largest error that passes. An error is relative to the largest element of the gradient, as
-        an element that is almost 0 by chance would otherwise measure the rounding error alone; and
-        where rounding, epsilon |f| / h, is more than the tolerance allows, relative to so much that
-        it is not.
+        Largest error that passes, relative to the largest element of the gradient: one that is
+        almost 0 by chance would measure the rounding error alone. Where rounding, epsilon |f| / h,
+        is more than the tolerance allows, it is relative to so much that it is not.
     h : float, default 1e-5
         Step of the differences.
     seed : int, default 0
@@ -101,17 +100,15 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0, num_
     ------
     TypeError, ValueError
         If an input is no array of float64, backward returns another number of gradients, or forward
-        gives different values at one point, as a layer that draws random numbers does: let forward
-        restart its generator.
+        gives different values at one point: one that draws numbers must restart its generator.
 
     Notes
     -----
     A function has no derivative on a kink (ReLU at 0, a tie in max pooling), and each value between
     the slopes on both sides is a right answer there. Two one-sided slopes differ by O(h) where a
     layer is smooth, by O(1) across a kink, by O(1 / h) across a jump. An element counts as on a
-    kink if they differ by more than the first, less than the last, and the gradient from backward
-    lies between them; it is counted and left out. Any other value is a failure, on a kink as
-    elsewhere, and so is an input of which every element is left out.
+    kink, and is left out, if they differ by more than the first, less than the last, and the
+    gradient lies between them. An input of which every element is left out is a failure.
 
     Examples
     --------
@@ -140,8 +137,7 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0, num_
         return forward(*inputs)[0]
 
     if not all(np.array_equal(out, value(None), equal_nan=True) for _ in range(REPEATS)):
-        message = "gives different values at one point: let it restart its random generator"
-        raise ValueError(f"check_layer: forward {message}")
+        raise ValueError("check_layer: forward must give the same again: restart its generator")
     rows = []
     for name, x, gradient in zip(_names(forward, inputs), inputs, gradients, strict=True):
         shares, rounding = _differences(value, x, dout, h)

@@ -135,11 +135,11 @@ class Solver:
         checks.check_number("Solver", positive=True, lr_decay=self.lr_decay)
         for name in ("batch_size", "num_epochs", "print_every"):
             checks.check_integer("Solver", **{name: getattr(self, name)})
-        samples, paths = ("num_train_samples", "num_val_samples"), ("checkpoint", "checkpoint_name")
-        functions = "schedule", "transform", "after_epoch"
-        checks.check_given("Solver", checks.check_integer, self, *samples)
-        checks.check_given("Solver", checks.check_callable, self, *functions)
-        checks.check_given("Solver", checks.as_path, self, *paths)
+        checks.check_given(
+            "Solver", checks.check_integer, self, "num_train_samples num_val_samples"
+        )
+        checks.check_given("Solver", checks.check_callable, self, "schedule transform after_epoch")
+        checks.check_given("Solver", checks.as_path, self, "checkpoint checkpoint_name")
         parts = examples.check_examples("Solver", self.data)
         self.X_train, self.y_train, self.X_val, self.y_val = parts.values()
         self.optim_config = complete_options("Solver", self.update_rule, self.optim_config)
@@ -149,8 +149,7 @@ class Solver:
         }
         # Measuring accuracy has a generator of its own, so that looking does not change the run.
         self.rng, self.sample_rng = checks.as_generator("Solver", self.seed).spawn(2)
-        self.epoch = self.iteration = 0
-        self.order = None  # of the examples in this epoch
+        self.epoch, self.iteration, self.order = 0, 0, None  # order: of the examples in this epoch
         self.loss_history, self.train_acc_history, self.val_acc_history = [], [], []
         self.best_val_acc, self.best_params, self.last_params = np.nan, {}, None
         self.seconds, self.interrupted, self.data_checksums = 0.0, False, None

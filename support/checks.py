@@ -134,9 +134,9 @@ def check_callable(function, **values):
             raise TypeError(f"{function}: {name} must be callable, got {truncated(repr, value)}")
 
 
-def check_given(function, check, thing, *names):
-    """Make a check of those attributes of a thing that are not None."""
-    for name in names:
+def check_given(function, check, thing, names):
+    """Make a check of those attributes of a thing that are not None, their names in one text."""
+    for name in names.split():
         if getattr(thing, name) is not None:
             check(function, **{name: getattr(thing, name)})
 
