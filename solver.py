@@ -15,8 +15,7 @@ from support.examples import (
     check_model,
     predict_labels,
 )
-from support.process import deferred_interrupt, keep_freed_memory
-from support.progress import progress_bar, show_progress, summary
+from support.process import defer_sigint, keep_freed_memory, progress_bar, show_progress, summary
 
 # What a minibatch is, in errors.
 TRANSFORMED = "X_train, or what transform made of it,"
@@ -203,7 +202,7 @@ class Solver:
             with (
                 # A run that diverges overflows before its loss does; the exception says it better.
                 np.errstate(over="ignore", invalid="ignore"),
-                deferred_interrupt() as interrupt,
+                defer_sigint() as interrupt,
                 progress_bar(self) as bar,
             ):
                 if not self.train_acc_history:
