@@ -126,7 +126,7 @@ def test_finished_run_is_not_repeated_and_can_be_extended(toy_data, tmp_path, ca
 
 @pytest.mark.usefixtures("foreground")
 def test_run_that_is_about_to_diverge_resumes_as_it_was(toy_data, tmp_path):
-    path, options = tmp_path / "run.npz", {"optim_config": {"learning_rate": 1e30}}
+    path, options = tmp_path / "run.npz", {"optim_config": {"learning_rate": 1e39}}
     stopped = make_solver(toy_data, checkpoint=path, **options)
     train_until(stopped, 1)
     resumed = make_solver(toy_data, checkpoint=path, **options)
