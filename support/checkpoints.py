@@ -1,9 +1,9 @@
 """Checkpoints, from which a training resumes with the same bits, and saved parameters.
 
-Both are .npz files of plain arrays, and of one text in JSON, `INFO`, for all that is no array.
-Nothing is ever pickled or unpickled. A file is read as a whole, and compared with the solver or
-network that it is to go into, before that changes. One that is damaged, or that is of another
-model, other data or other settings, is a ValueError that names it.
+Both are .npz files of plain arrays; nothing is ever pickled or unpickled. What is no array in a
+checkpoint is in a text in JSON, and a checksum covers both. A file is read as a whole, and compared
+with the solver or network that it is to go into, before that changes. One that is damaged, or that
+is of another model, other data or other settings, is a ValueError that names it.
 """
 
 import io
@@ -21,7 +21,7 @@ from support.files import atomic_write
 from support.identity import as_json, checksums, describe_function, difference
 from support.process import print_escaped
 
-INFO = "info"  # the member of an .npz file that holds the JSON
+INFO = "info"  # the member of a checkpoint that holds the JSON
 # How far a run has come: what a checkpoint holds beside arrays.
 PROGRESS = ("epoch", "iteration", "seconds", "best_val_acc")
 HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
@@ -157,10 +157,9 @@ def identity(solver):
     }
     if solver.schedule:  # it sees the fraction of all epochs that is finished
         settings["num_epochs"] = solver.num_epochs
-    shapes = _shapes(arrays_of(solver.model)).items()
-    model = {f"shape of {name}": shape for name, shape in shapes}
+    shapes = _shapes(arrays_of(solver.model))
     parts = {
-        "another model": {**model, **getattr(solver.model, "settings", {})},
+        "another model": {**shapes, **getattr(solver.model, "settings", {})},
         "other data": solver.data_checksums,
         "other settings": settings,
     }
@@ -212,8 +211,7 @@ def _generator_states(solver):
 
 def _set_generators(solver, states):
     for rng, found in zip(solver.generators, states, strict=True):
-        seed = np.random.SeedSequence(**found["seed"])
-        rng.bit_generator.__setstate__((found["state"], seed))
+        rng.bit_generator.__setstate__((found["state"], np.random.SeedSequence(**found["seed"])))
 
 
 def _rule_states(solver):
@@ -236,7 +234,7 @@ def _scores(solver, params, states):
 
 
 def _shapes(arrays):
-    return as_json({name: [array.shape, str(array.dtype)] for name, array in arrays.items()})
+    return as_json({f"shape of {name}": [a.shape, str(a.dtype)] for name, a in arrays.items()})
 
 
 def _write_checkpoint(file, info, arrays):
