@@ -1,20 +1,16 @@
-"""Files that are written atomically, and read in pieces of a bounded size.
+"""Files that are written atomically.
 
-A path may begin with ~, which means the home folder. What cannot be opened, read or written is an
-OSError that names the file.
+A path may begin with ~, which means the home folder. What cannot be opened or written is an OSError
+that names the file.
 """
 
-import io
 import os
 import secrets
 import shutil
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.checks import as_path, check_choice
-
-PIECE = 2**20  # the most bytes that are asked for at a time
 
 
 @contextmanager
@@ -57,23 +53,3 @@ def atomic_write(path, mode="wb", *, newline=None):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-class _Pieces(io.BufferedReader):
-    def read(self, size=-1):
-        """As that of a file, but an error where it would return more than PIECE bytes."""
-        data = super().read(PIECE + 1 if size is None or size < 0 else min(size, PIECE + 1))
-        if len(data) > PIECE:
-            raise ValueError(f"a part of it has more than {PIECE:,} bytes")
-        return data
-
-
-def open_file(path):
-    """Open a file for reading bytes. A pipe or device, which may have no end, is a ValueError."""
-    # Without O_NONBLOCK, opening a pipe waits until somebody writes to it.
-    flag = getattr(os, "O_NONBLOCK", 0)
-    raw = open(path, "rb", 0, opener=lambda name, flags: os.open(name, flags | flag))  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-        raw.close()
-        raise ValueError(f"{path}: expected a file, found a pipe or a device")
-    return _Pieces(raw)
