@@ -192,8 +192,7 @@ def _rehearse(solver):
     file = io.BytesIO()
     _write_checkpoint(file, *_pack(solver))
     file.seek(0)
-    info, _ = _read_checkpoint(file)
-    _set_generators(solver, info["generators"])
+    _set_generators(solver, _read_checkpoint(file)[0]["generators"])
 
 
 def _draws_itself(function):
