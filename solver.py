@@ -10,8 +10,7 @@ import numpy as np
 from optim import UPDATE_RULES, complete_config, complete_options
 from support import checks, examples
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.process import deferred_interrupt, keep_freed_memory
-from support.progress import progress_bar, show_progress, summary
+from support.process import defer_sigint, keep_freed_memory, progress_bar, show_progress, summary
 
 
 class DivergedError(ArithmeticError):
@@ -59,9 +58,10 @@ class Solver:
     checkpoint : str or path, optional
         File that keeps everything needed to resume, written after each epoch and at Ctrl-C. Where
         it exists already, the run resumes from it and ends with the same bits as one that never
-        stopped. The arguments must be the same as before, but for ``num_epochs`` and what only
-        shows (``print_every``, ``verbose``); of functions the names and the arguments of a partial
-        are compared. A file that cannot be written is a warning; the last one is kept.
+        stopped. The arguments must be the same as before, but for what only shows (``print_every``,
+        ``verbose``) and, without a schedule, ``num_epochs``; of functions the names and the
+        arguments of a partial are compared. What a file cannot keep is a ValueError at the start; a
+        file that cannot be written is a warning, and the last one is kept.
     checkpoint_name : str or path, optional
         The parameters after each epoch are written to checkpoint_name_epoch_1.npz and so on, which
         the network's ``load`` reads. To resume a training is what ``checkpoint`` is for.
@@ -178,7 +178,7 @@ class Solver:
             with (
                 # A run that diverges overflows before its loss does; the exception says it better.
                 np.errstate(over="ignore", invalid="ignore"),
-                deferred_interrupt() as interrupt,
+                defer_sigint() as interrupt,
                 progress_bar(self) as bar,
             ):
                 if not self.train_acc_history:
@@ -276,12 +276,6 @@ class Solver:
         factor = self.schedule(self.iteration / self.num_iterations) if self.schedule else 1.0
         checks.check_number("Solver", **{"the factor that schedule returns": factor})
         return float(self.optim_config["learning_rate"] * self.lr_decay**self.epoch * factor)
-
-    @property
-    def generators(self):
-        """Everything that a run draws from: also the model's generator, of dropout."""
-        models = [self.model.rng] if hasattr(self.model, "rng") else []
-        return [self.rng, self.sample_rng, *models]
 
     def _diverged(self, what):
         where = f"at iteration {self.iteration} with learning rate {self.learning_rate:g}"

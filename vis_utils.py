@@ -2,15 +2,14 @@
 
 Each function but `format_table` and `show_code` makes one matplotlib figure and returns it. What is
 shown several times, such as curves, comes as a dict by the name that the legend or title gives it.
-NaN is left out of a plot. What does not fit, or holds nothing to show, is a TypeError or a
-ValueError that names function and argument.
+Arrays may be lists. NaN is left out of a plot. What does not fit, or holds nothing to show, is a
+TypeError or a ValueError that names function and argument.
 """
 
 import ast
 import inspect
 import math
 import textwrap
-from collections.abc import Iterable
 from contextlib import suppress
 from numbers import Real
 
@@ -20,9 +19,8 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from support.checks import check_integer, check_kind, check_number, truncated
+from support.checks import check_integer, check_kind, describe
 from support.examples import check_labels
-from support.plotted import as_arrays, as_numbers, check_dict, check_table, set_log_scale
 
 # How the columns of the notebook's tables are written.
 FORMATS = {
@@ -36,7 +34,7 @@ CENTRED = {"ha": "center", "va": "center"}
 
 
 def format_table(rows):
-    """A table for reading: percentages as such, no superfluous digits, no row numbers.
+    """Return a table for reading: percentages as such, no superfluous digits, no row numbers.
 
     rows is a pandas.DataFrame or a list of dicts. Numbers in columns that `FORMATS` names are
     written as it says; the first column becomes the index.
@@ -56,39 +54,31 @@ def _format(text, value):
 
 
 def show_code(*functions):
-    """The code of functions, without their docstrings, which a notebook shows in colours."""
+    """Return the code of functions without their docstrings, which a notebook shows in colours."""
     listing = "\n\n\n".join(map(_without_docstring, functions))
-    # A line of nothing but ~ would end the listing, unless the fence is longer.
-    longest = max((len(word) for word in listing.split() if set(word) == {"~"}), default=0)
-    fence = "~" * max(3, longest + 1)
-    return Markdown(f"{fence}python\n{listing}\n{fence}")
+    return Markdown(f"~~~python\n{listing}\n~~~")
 
 
 def _without_docstring(function):
     try:
         source = textwrap.dedent(inspect.getsource(function)).rstrip()
     except (OSError, TypeError) as error:
-        raise TypeError(
-            f"show_code: functions must be written in Python, got {truncated(repr, function)}"
-        ) from error
-    lines = source.split("\n")
-    with suppress(SyntaxError, TypeError, ValueError):  # a lambda, with what stands around it
-        [definition] = ast.parse(source).body
-        if ast.get_docstring(definition) is not None:
-            docstring, following = definition.body[:2]
-            if following.lineno > docstring.end_lineno:
-                del lines[docstring.lineno - 1 : docstring.end_lineno]
+        raise TypeError(f"show_code: functions must be written in Python: {error}") from error
+    [definition], lines = ast.parse(source).body, source.split("\n")
+    if ast.get_docstring(definition) is not None:
+        docstring = definition.body[0]
+        del lines[docstring.lineno - 1 : docstring.end_lineno]
     return "\n".join(lines)
 
 
 def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
-    """Images side by side in a grid, each with its title above it where titles are given.
+    """Show images side by side in a grid, each with its title above it where titles are given.
 
     images is (N, H, W), (N, 1, H, W), or (N, H * W) with H = W. The default colour map shows pixels
     as ink on paper. limits are the values at the ends of the colour map, by default each picture's
     own extremes.
     """
-    images = as_numbers("show_images", (2, 3, 4), images=images)
+    images = _as_numbers("show_images", (2, 3, 4), images=images)
     side = math.isqrt(images.shape[-1])
     height, width = (side, side) if images.ndim == 2 else images.shape[-2:]
     if images[0].size != height * width:
@@ -97,13 +87,10 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
             f"got {images.shape}"
         )
     images = images.reshape(-1, height, width)
-    check_kind("show_images", Iterable | None, "one for each image", titles=titles)
     row_height = 1.0 if titles is None else 1.2
     titles = [""] * len(images) if titles is None else list(titles)
     if len(titles) != len(images):
         raise ValueError(f"show_images: titles must be {len(images)}, got {len(titles)}")
-    if limits is not None and not (np.shape(limits) == (2,) and limits[0] < limits[1]):
-        raise ValueError(f"show_images: limits must be two rising numbers, got {limits!r}")
     low, high = (None, None) if limits is None else limits
     check_integer("show_images", columns=columns)
     columns = min(columns, len(images))
@@ -119,22 +106,21 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
 
 
 def show_weights(w, *, columns=10):
-    """First-layer weights w (H * H, M), one image a column: blue is < 0, red > 0, white 0."""
-    w = as_numbers("show_weights", (2,), w=w)
+    """Show first-layer weights w (H * H, M), a column an image: blue is < 0, red > 0, white 0."""
+    w = _as_numbers("show_weights", (2,), w=w)
     if math.isqrt(len(w)) ** 2 != len(w):
         raise ValueError(f"show_weights: w must be (H * H, M), got {w.shape}")
-    check_integer("show_weights", columns=columns)
     end = np.abs(w[np.isfinite(w)]).max(initial=0) or 1  # where all are 0, all are white
     return show_images(w.T, columns=columns, cmap="RdBu_r", limits=(-end, end))
 
 
 def show_matrices(matrices, mark):
-    """Small matrices side by side, with their numbers in their cells.
+    """Show small matrices side by side, with their numbers in their cells.
 
     Cells where mark (H, W) is not 0 are shaded in every matrix of that shape.
     """
-    matrices = as_arrays("show_matrices", (2,), matrices=matrices)
-    mark = as_numbers("show_matrices", (2,), mark=mark)
+    matrices = _as_arrays("show_matrices", (2,), matrices=matrices)
+    mark = _as_numbers("show_matrices", (2,), mark=mark)
     size = 3 * len(matrices), 3.2
     fig, axes = plt.subplots(1, len(matrices), figsize=size, squeeze=False, layout="constrained")
     for ax, (title, matrix) in zip(axes.flat, matrices.items(), strict=True):
@@ -147,9 +133,9 @@ def show_matrices(matrices, mark):
 
 
 def plot_curves(x, curves, xlabel, ylabel):
-    """Functions of one variable in one picture: x (T,), and curves (T,) by name."""
-    x = as_numbers("plot_curves", (1,), x=x)
-    curves = as_arrays("plot_curves", (1,), curves=curves)
+    """Plot functions of one variable in one picture: x (T,), and curves (T,) by name."""
+    x = _as_numbers("plot_curves", (1,), x=x)
+    curves = _as_arrays("plot_curves", (1,), curves=curves)
     if lengths := [len(values) for values in curves.values() if len(values) != len(x)]:
         raise ValueError(f"plot_curves: curves must be as long as x, {len(x)}, got {lengths[0]}")
     fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
@@ -162,12 +148,8 @@ def plot_curves(x, curves, xlabel, ylabel):
 
 
 def plot_activations(activations, *, limit=6.0):
-    """Activation functions, each a pair (forward, backward), and their derivatives around 0."""
-    check_dict("plot_activations", activations=activations)
-    for name, pair in activations.items():
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(map(callable, pair)):
-            raise TypeError(f"plot_activations: activations[{name!r}] must be a pair of functions")
-    check_number("plot_activations", positive=True, limit=limit)
+    """Plot activation functions, each a pair (forward, backward), and their derivatives."""
+    _check_dict("plot_activations", activations=activations)
     x = np.linspace(-limit, limit, 601)
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for name, (forward, backward) in activations.items():
@@ -183,12 +165,12 @@ def plot_activations(activations, *, limit=6.0):
 
 
 def plot_by_layer(values, ylabel):
-    """For each network one number a layer, as lines over the layers, on a logarithmic scale."""
-    values = as_arrays("plot_by_layer", (1,), values=values)
+    """Plot one number a layer for each network, over the layers, on a logarithmic scale."""
+    values = _as_arrays("plot_by_layer", (1,), values=values)
     fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
     for name, numbers in values.items():
         ax.plot(np.arange(1, len(numbers) + 1), numbers, "o-", label=name)
-    set_log_scale(ax, np.concatenate(list(values.values())))
+    _set_log_scale(ax, np.concatenate(list(values.values())))
     ax.set(xlabel="layer (1 is next to the image)", ylabel=ylabel)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(alpha=0.3)
@@ -197,11 +179,11 @@ def plot_by_layer(values, ylabel):
 
 
 def plot_training(solvers, *, smooth=100):
-    """Loss of the iterations and accuracies of the epochs of one or several trained Solvers.
+    """Plot the losses of all iterations, and accuracies of all epochs, of trained Solvers.
 
     The loss is averaged over ``smooth`` iterations; fewer where a run is short.
     """
-    check_dict("plot_training", solvers=solvers)
+    _check_dict("plot_training", solvers=solvers)
     check_integer("plot_training", smooth=smooth)
     for name, solver in solvers.items():
         if not getattr(solver, "loss_history", None):
@@ -220,7 +202,7 @@ def plot_training(solvers, *, smooth=100):
             right.plot(np.arange(len(history)), history, line, color=f"C{i}", marker="o", ms=3)
             # The untrained network would squeeze all the rest into the top of the picture.
             accuracies += history[1:] or history
-    set_log_scale(left, np.concatenate(losses))
+    _set_log_scale(left, np.concatenate(losses))
     means = " to ".join(map(str, sorted({min(windows), max(windows)})))
     left.set(xlabel="iteration", ylabel=f"loss (mean of {means} iterations)")
     left.legend()
@@ -237,12 +219,12 @@ def plot_training(solvers, *, smooth=100):
 
 
 def plot_confusion(labels, predicted, *, num_classes=10):
-    """How often each class was taken for each other one; the right answers are left blank.
+    """Show how often each class was taken for each other one; right answers are left blank.
 
     labels and predicted are integers, (N,).
     """
-    labels = as_numbers("plot_confusion", (1,), labels=labels)
-    predicted = as_numbers("plot_confusion", (1,), predicted=predicted)
+    labels = _as_numbers("plot_confusion", (1,), labels=labels)
+    predicted = _as_numbers("plot_confusion", (1,), predicted=predicted)
     check_labels("plot_confusion", labels, predicted, ("labels", "predicted"))
     check_labels("plot_confusion", predicted, labels, ("predicted", "labels"))
     least = int(max(labels.max(), predicted.max())) + 1
@@ -262,19 +244,18 @@ def plot_confusion(labels, predicted, *, num_classes=10):
 
 
 def plot_search(table, columns, importances):
-    """Trials of a search: error against each hyperparameter, importances, best error so far.
+    """Plot a search: error against each hyperparameter, importances, best error so far.
 
     table has one trial a row, with the columns ``trial``, ``outcome``, ``validation accuracy`` and
     the hyperparameters in columns: one panel each, on a logarithmic axis where they span a factor
     of 8. importances is by hyperparameter, and empty where they are not known.
     """
     columns = list(columns)
-    check_table("plot_search", table, ["trial", "validation accuracy"], ["outcome", *columns])
+    _check_table("plot_search", table, ["trial", "outcome", "validation accuracy", *columns])
     check_kind("plot_search", dict, "a dict", importances=importances)
     table = table.assign(error=1 - table["validation accuracy"]).reset_index(drop=True)
-    if not columns or table["error"].isna().all():
-        missing = "table holds no accuracies" if columns else "columns holds none"
-        raise ValueError(f"plot_search: {missing}")
+    if table["error"].isna().all():
+        raise ValueError("plot_search: table holds no accuracies")
     fig = plt.figure(figsize=(max(6, 2.4 * len(columns)), 6), layout="constrained")
     top, bottom = fig.subfigures(2, 1)
     [axes] = top.subplots(1, len(columns), sharey=True, squeeze=False)
@@ -295,7 +276,7 @@ def plot_search(table, columns, importances):
             if len(distinct) <= 6:
                 ax.set_xticks(distinct, distinct)
                 ax.minorticks_off()
-    set_log_scale(axes[0], table["error"])
+    _set_log_scale(axes[0], table["error"])
     if axes[0].get_yscale() == "log":
         axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes[0].yaxis.set_minor_formatter(NullFormatter())
@@ -316,14 +297,12 @@ def plot_search(table, columns, importances):
 
 
 def plot_architectures(table, *, values=("training accuracy", "validation accuracy")):
-    """Accuracies of networks of several depths and widths: mean and standard deviation over runs.
+    """Plot accuracies by depth and width of a network: mean and standard deviation over runs.
 
     table has one run a row, with the columns ``hidden layers``, ``width`` and values, one panel
     each.
     """
-    check_table("plot_architectures", table, ["hidden layers", *values], ["width"])
-    if not values:
-        raise ValueError("plot_architectures: values holds none")
+    _check_table("plot_architectures", table, ["hidden layers", "width", *values])
     size = 4.5 * len(values), 3.6
     fig, [axes] = plt.subplots(1, len(values), figsize=size, squeeze=False, layout="constrained")
     for ax, value in zip(axes, values, strict=True):
@@ -341,3 +320,57 @@ def plot_architectures(table, *, values=("training accuracy", "validation accura
         ax.grid(alpha=0.3)
     axes[0].legend()
     return fig
+
+
+def _check_dict(function, **dicts):
+    """Check that each is a dict with something in it."""
+    check_kind(function, dict, "a dict", **dicts)
+    for name, values in dicts.items():
+        if not values:
+            raise ValueError(f"{function}: {name} holds none")
+
+
+def _as_numbers(function, axes, **values):
+    """Return the values of that name as an array of numbers, not empty, with so many axes."""
+    [(name, value)] = values.items()
+    with suppress(ValueError):  # of lists of several lengths
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "buif":
+        raise TypeError(f"{function}: {name} must be an array of numbers, got {describe(value)}")
+    if value.ndim not in axes or value.size == 0:
+        counts = " or ".join(map(str, axes))
+        raise ValueError(
+            f"{function}: {name} must have {counts} axes and numbers in it, got shape {value.shape}"
+        )
+    return value
+
+
+def _as_arrays(function, axes, **dicts):
+    """Return the dict of that name with its values as arrays of numbers."""
+    _check_dict(function, **dicts)
+    [(name, values)] = dicts.items()
+    return {k: _as_numbers(function, axes, **{f"{name}[{k!r}]": v}) for k, v in values.items()}
+
+
+def _check_table(function, table, columns):
+    """Check that it is a DataFrame with these columns, and not empty."""
+    check_kind(function, pd.DataFrame, "a DataFrame", table=table)
+    missing = [str(name) for name in columns if name not in table.columns]
+    if missing or table.empty:
+        what = f"columns {', '.join(missing)}" if missing else "rows"
+        raise ValueError(f"{function}: table must have {what}")
+
+
+def _set_log_scale(ax, values):
+    """Set a logarithmic y axis for values, with a place for 0 where there is one among them."""
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    if len(positive) == 0:
+        return
+    low, high = positive.min(), positive.max()
+    if len(positive) < len(values):
+        ax.set_yscale("symlog", linthresh=max(low, 1e-99 * high))
+    else:
+        margin = (high / low) ** 0.05 if low < high else 2
+        ax.set_ylim(low / margin, high * margin)
+        ax.set_yscale("log")

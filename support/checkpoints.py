@@ -1,41 +1,36 @@
 """Checkpoints, from which a training resumes with the same bits, and saved parameters.
 
-Both are .npz files of plain arrays and JSON (see `support.npz`). What is read is compared with the
-solver or network that it is to go into, and checked as a whole, before that changes. A file that is
-damaged, or that is of another model, other data or other settings, is a ValueError that names it.
+Both are .npz files of plain arrays; nothing is ever pickled or unpickled. What is no array in a
+checkpoint is in a text in JSON, and a checksum covers both. A file is read as a whole, and compared
+with the solver or network that it is to go into, before that changes. One that is damaged, or that
+is of another model, other data or other settings, is a ValueError that names it.
 """
 
+import io
 import json
 import warnings
 import zlib
 from contextlib import contextmanager
-from itertools import product
+from functools import partial
 
 import numpy as np
 
-from support.checks import as_path, check_integer, check_number
+from support.checks import as_path
 from support.examples import PARTS
-from support.identity import as_json, checksums, describe_function, describe_value, difference
-from support.npz import load_npz, save_npz
+from support.files import atomic_write
+from support.identity import as_json, checksums, describe_function, difference
 from support.process import print_escaped
 
+INFO = "info"  # the member of a checkpoint that holds the JSON
 # How far a run has come: what a checkpoint holds beside arrays.
-PROGRESS = (
-    "epoch",
-    "iteration",
-    "seconds",
-    "best_val_acc",
-)
+PROGRESS = ("epoch", "iteration", "seconds", "best_val_acc")
 HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-SETTINGS = ("lr_decay", "batch_size", "num_train_samples", "num_val_samples")
-# The parts of a checkpoint that must be those of the run, and what it is of where they are not.
-IDENTITY = {"model": "another model", "data": "other data", "settings": "a run with other settings"}
+SETTINGS = ("update_rule", "lr_decay", "batch_size", "num_train_samples", "num_val_samples")
 SCORED_EXAMPLES = 4  # whose scores tell models apart that have the same parameters
-SLACK_BYTES = 2**26  # beside the arrays whose sizes are known: histories, JSON, headers
 
 
 def arrays_of(model):
-    """All arrays that a training changes: the parameters, and the buffers of a model that has them.
+    """Return all arrays that a training changes: a model's parameters, and buffers if it has them.
 
     Buffers, such as running means, are what no gradient changes, but ``loss(X, y)`` itself.
     """
@@ -43,7 +38,7 @@ def arrays_of(model):
 
 
 def copy_params(model):
-    """Copies of a model's parameters and buffers by name."""
+    """Return copies of a model's parameters and buffers by name."""
     return {name: array.copy() for name, array in arrays_of(model).items()}
 
 
@@ -57,60 +52,31 @@ def set_params(model, params):
 def save_params(path, net):
     """Write a network's parameters and buffers."""
     path = as_path(f"{type(net).__name__}.save", path=path)
-    save_npz(path, {"network": type(net).__name__}, arrays_of(net))
+    with atomic_write(path) as file:
+        np.savez(file, **arrays_of(net))
 
 
 def load_params(path, net):
     """Read what `save_params` wrote for a network of the same shapes into a network."""
-    path = as_path(f"{type(net).__name__}.load", path=path)
-    max_bytes = SLACK_BYTES + sum(a.nbytes for a in arrays_of(net).values())
-    _, arrays = load_npz(path, "saved parameters", max_bytes)
-    theirs, ours = (
-        {name: (p.shape, str(p.dtype)) for name, p in params.items()}
-        for params in (arrays, arrays_of(net))
-    )
-    if what := difference(theirs, ours):
-        raise ValueError(
-            f"{type(net).__name__}: {path} holds the parameters of another network: {what}"
-        )
+    name = type(net).__name__
+    path = as_path(f"{name}.load", path=path)
+    arrays = _read_path(path, _read, "saved parameters")
+    arrays.pop(INFO, None)  # which older files have
+    if what := difference(_shapes(arrays), _shapes(arrays_of(net))):
+        raise ValueError(f"{name}: {path} holds the parameters of another network: {what}")
     set_params(net, arrays)
 
 
-def save_checkpoint(solver):
-    """Write the solver's checkpoint, if it has one. Where that fails, the last one is kept."""
-    if solver.checkpoint_name is not None and solver.is_epoch_done:
-        _save_epoch(solver)
-    if solver.checkpoint is None:
-        return
-    info = {
-        "identity": identity(solver),
-        "rng": [rng.bit_generator.state for rng in solver.generators],
-        **{name: getattr(solver, name) for name in PROGRESS},
-    }
-    arrays = {
-        **{name: np.array(getattr(solver, name), np.float64) for name in HISTORIES},
-        "scores": solver.model.loss(solver.X_train[:SCORED_EXAMPLES]),
-    }
-    if not solver.is_epoch_done:
-        arrays["order"] = solver.order
-    for name, array in arrays_of(solver.model).items():
-        arrays[f"params/{name}"] = array
-        arrays[f"best_params/{name}"] = solver.best_params[name]
-    for name, config in solver.optim_configs.items():
-        arrays.update({f"{key}/{name}": config[key] for key in _state_arrays(config)})
-    info["checksum"] = checksum(info, arrays)
-    try:
-        save_npz(solver.checkpoint, info, arrays)
-    except OSError as error:
-        message = f"Solver: the checkpoint could not be written, the last one is kept: {error}"
-        warnings.warn(message, stacklevel=3)
-
-
 def open_checkpoint(solver, path):
-    """Resume from the checkpoint where it exists, or make the folder that it will be in."""
+    """Resume from the checkpoint where it exists, or make the folder that it will be in.
+
+    A run that a checkpoint cannot keep is a ValueError.
+    """
     solver.checkpoint = path = as_path("Solver", checkpoint=path)
-    if path.is_dir():
-        raise ValueError(f"Solver: checkpoint must be a file, {path} is a folder")
+    try:
+        _rehearse(solver)
+    except Exception as error:  # of whatever the caller's model and functions hold
+        raise ValueError(f"Solver: checkpoint cannot keep this training: {error!r}") from error
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return
@@ -121,166 +87,194 @@ def open_checkpoint(solver, path):
         )
 
 
-def _save_epoch(solver):
-    """Write the parameters after an epoch to a file of their own."""
-    path = as_path("Solver", checkpoint_name=f"{solver.checkpoint_name}_epoch_{solver.epoch}.npz")
+def save_checkpoint(solver):
+    """Write the solver's checkpoint, if it has one. Where that fails, the last one is kept."""
+    if solver.checkpoint_name is not None and solver.is_epoch_done:
+        name = f"{solver.checkpoint_name}_epoch_{solver.epoch}.npz"
+        path = as_path("Solver", checkpoint_name=name)
+        with _warn_if_not_written(f"the parameters of epoch {solver.epoch}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_params(path, solver.model)
+    if solver.checkpoint is None:
+        return
+    info, arrays = _pack(solver)
+    arrays["scores"] = _scores(solver, {}, info["generators"])
+    with _warn_if_not_written("the checkpoint"), atomic_write(solver.checkpoint) as file:
+        _write_checkpoint(file, info, arrays)
+
+
+@contextmanager
+def _warn_if_not_written(what):
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_params(path, solver.model)
+        yield
     except OSError as error:
-        message = f"Solver: the parameters of epoch {solver.epoch} could not be written: {error}"
-        warnings.warn(message, stacklevel=4)
+        warnings.warn(f"Solver: {what} could not be written: {error}", stacklevel=5)
 
 
 def load_checkpoint(solver):
     """Bring a new solver to where the run that wrote its checkpoint was."""
-    path = solver.checkpoint
-    # Parameters, best parameters and up to three states of them; the order of the examples.
-    max_bytes = 5 * sum(a.nbytes for a in arrays_of(solver.model).values())
-    max_bytes += 16 * len(solver.y_train) + SLACK_BYTES
-    info, arrays = load_npz(path, "a checkpoint", max_bytes)
-    here = identity(solver)
-    for part, what in IDENTITY.items():
-        with _damaged(path):
-            found = difference(info["identity"][part], here[part])
-        if found:
+    path, model = solver.checkpoint, solver.model
+    info, arrays = _read_path(path, _read_checkpoint, "a checkpoint")
+    for what, here in identity(solver).items():
+        if found := difference(info["identity"][what], here):
             raise ValueError(f"Solver: the checkpoint {path} is of {what}: {found}")
-    with _damaged(path):
-        if info.pop("checksum") != checksum(info, arrays):
-            raise ValueError("its content is not what was written")
-        progress = _progress(solver, info)
-        histories = _histories(solver, arrays, progress)
-        order = _order(solver, arrays, progress["iteration"])
-        kinds = _parameters(solver, arrays)
-        for rng, state in zip(solver.generators, info["rng"], strict=True):
-            _check_state(rng, state)
-        scores = arrays["scores"]
-    _check_scores(solver, kinds["params"], scores)
-    for name, value in (progress | histories).items():
-        setattr(solver, name, value)
-    for rng, state in zip(solver.generators, info["rng"], strict=True):
-        rng.bit_generator.state = state
-    for name, config in solver.optim_configs.items():
-        config.update({key: kinds[key][name] for key in _state_arrays(config)})
-        if "t" in config:  # the only number of a rule's state: it counts the steps
-            config["t"] = solver.iteration
-    solver.order = order
-    solver.last_params, solver.best_params = kinds["params"], kinds["best_params"]
-    set_params(solver.model, solver.best_params)
+    last, best = (
+        {name: arrays[f"{kind}/{name}"] for name in arrays_of(model)}
+        for kind in ("params", "best_params")
+    )
+    scores, theirs = _scores(solver, last, info["generators"]), arrays["scores"]
+    if scores.shape != theirs.shape or not np.allclose(scores, theirs, 1e-3, 1e-3, equal_nan=True):
+        raise ValueError(
+            f"Solver: the checkpoint {path} is of another model: its parameters fit, "
+            "but this model computes other scores with them"
+        )
+    for name in PROGRESS:
+        setattr(solver, name, info[name])
+    for name in HISTORIES:
+        setattr(solver, name, arrays[name].tolist())
+    _set_generators(solver, info["generators"])
+    for key, name, config in _rule_states(solver):
+        array = arrays[f"{key}/{name}"]
+        config[key] = array if isinstance(config[key], np.ndarray) else array.item()
+    solver.order = arrays.get("order")
+    solver.last_params, solver.best_params = last, best
+    set_params(model, best)
 
 
 def identity(solver):
-    """What a checkpoint and the run that resumes from it must have in common, as JSON holds it."""
+    """Return what a checkpoint and the run that resumes from it must have in common, as JSON.
+
+    Each part has the name of what a checkpoint is of where it differs.
+    """
     if solver.data_checksums is None:  # the data do not change while it trains
-        parts = {name: getattr(solver, name) for name in PARTS}
-        solver.data_checksums = checksums(parts)
-    params = {n: [p.shape, str(p.dtype)] for n, p in arrays_of(solver.model).items()}
+        solver.data_checksums = checksums({name: getattr(solver, name) for name in PARTS})
+    settings = {
+        **{name: getattr(solver, name) for name in SETTINGS},
+        **solver.optim_config,
+        "schedule": describe_function(solver.schedule),
+        "transform": describe_function(solver.transform),
+        "generators": [type(rng.bit_generator).__name__ for rng in generators_of(solver)],
+    }
+    if solver.schedule:  # it sees the fraction of all epochs that is finished
+        settings["num_epochs"] = solver.num_epochs
+    shapes = _shapes(arrays_of(solver.model))
     parts = {
-        "model": {**params, **getattr(solver.model, "settings", {})},
-        "data": solver.data_checksums,
-        "settings": {
-            "update_rule": solver.update_rule,
-            **solver.optim_config,
-            **{name: getattr(solver, name) for name in SETTINGS},
-            "schedule": describe_function(solver.schedule),
-            "transform": describe_function(solver.transform),
-        },
+        "another model": {**shapes, **getattr(solver.model, "settings", {})},
+        "other data": solver.data_checksums,
+        "other settings": settings,
     }
     return as_json(parts)
 
 
-def checksum(info, arrays):
-    """CRC-32 of what a checkpoint holds, so that an edited one is told from a written one."""
-    crc = zlib.crc32(json.dumps(info, sort_keys=True, default=describe_value).encode())
-    for name in sorted(arrays):
-        crc = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), crc)
-    return crc
+def _pack(solver):
+    """Return what a run must have to go on, but for its model's scores, as JSON and arrays."""
+    info = {
+        "identity": identity(solver),
+        "generators": _generator_states(solver),
+        **{name: getattr(solver, name) for name in PROGRESS},
+    }
+    arrays = {name: np.array(getattr(solver, name), np.float64) for name in HISTORIES}
+    if not solver.is_epoch_done:
+        arrays["order"] = solver.order
+    arrays |= {f"params/{name}": array for name, array in arrays_of(solver.model).items()}
+    arrays |= {f"best_params/{name}": array for name, array in solver.best_params.items()}
+    for key, name, config in _rule_states(solver):
+        arrays[f"{key}/{name}"] = np.asarray(config[key])
+    return info, arrays
 
 
-def _state_arrays(config):
-    return [key for key, value in config.items() if isinstance(value, np.ndarray)]
+def _rehearse(solver):
+    """Write and read a checkpoint in memory, so that a run does not end in one that is useless."""
+    if shared := set(solver.model.params) & set(getattr(solver.model, "buffers", {})):
+        raise ValueError(f"params and buffers of the model share the names {sorted(shared)}")
+    if _draws_itself(solver.schedule) or _draws_itself(solver.transform):
+        raise ValueError("schedule and transform must not have generators of their own")
+    file = io.BytesIO()
+    _write_checkpoint(file, *_pack(solver))
+    file.seek(0)
+    _set_generators(solver, _read_checkpoint(file)[0]["generators"])
 
 
-def _progress(solver, info):
-    """How far the run was, checked: kinds, ranges, and that the numbers agree."""
-    progress = {name: info[name] for name in PROGRESS}
-    epoch, iteration = progress["epoch"], progress["iteration"]
-    check_integer("it", 0, epoch=epoch, iteration=iteration)
-    check_number("it", seconds=progress["seconds"])
-    if epoch != iteration // solver.iterations_per_epoch:
-        raise ValueError(f"epoch {epoch} is not that of iteration {iteration}")
-    return progress
+def generators_of(solver):
+    """Return all generators that a run draws from, a model's own (of dropout) among them."""
+    rng = getattr(solver.model, "rng", None)
+    return [solver.rng, solver.sample_rng, *([] if rng is None else [rng])]
 
 
-def _histories(solver, arrays, progress):
-    """Losses and accuracies: as many as there must be, finite, and with the best as said."""
-    measured = progress["epoch"] + 1
-    lengths = progress["iteration"], measured, measured if len(solver.y_val) else 0
-    for name, length in zip(HISTORIES, lengths, strict=True):
-        history = arrays[name]
-        is_finite = history.dtype == np.float64 and np.isfinite(history).all()
-        if not is_finite or history.shape != (length,):
-            raise ValueError(f"{name} must hold {length} finite numbers")
-        if name != "loss_history" and not ((history >= 0) & (history <= 1)).all():
-            raise ValueError(f"{name} must hold numbers from 0 to 1")
-    best = max(arrays["val_acc_history"], default=np.nan)
-    if not np.array_equal(progress["best_val_acc"], best, equal_nan=True):
-        raise ValueError(f"best_val_acc must be {best}, got {progress['best_val_acc']}")
-    return {name: arrays[name].tolist() for name in HISTORIES}
+def _draws_itself(function):
+    """Return whether a generator is among the arguments of a partial, or of one in it."""
+    if not isinstance(function, partial):
+        return isinstance(function, np.random.Generator | np.random.RandomState)
+    return any(map(_draws_itself, (*function.args, *function.keywords.values())))
 
 
-def _order(solver, arrays, iteration):
-    """The order of the examples, where an epoch is not done."""
-    if iteration % solver.iterations_per_epoch == 0:
-        return None
-    order = arrays["order"]
-    if not np.array_equal(np.sort(order), np.arange(len(solver.y_train))):
-        raise ValueError("order is no order of the examples")
-    return order
+def _generator_states(solver):
+    """Return all that the numbers of each generator, and its children's, depend on."""
+    generators = [rng.bit_generator for rng in generators_of(solver)]
+    return [{"state": g.state, "seed": g.seed_seq.state} for g in generators]
 
 
-def _parameters(solver, arrays):
-    """Parameters, best parameters and the arrays of the update rule's state, by kind and name."""
-    ours, both = arrays_of(solver.model), ("params", "best_params")
-    state_arrays = _state_arrays(next(iter(solver.optim_configs.values()), {}))
-    kinds = {kind: {} for kind in (*both, *state_arrays)}
-    for kind, name in [*product(both, ours), *product(state_arrays, solver.optim_configs)]:
-        array = arrays[f"{kind}/{name}"]
-        if (array.shape, array.dtype) != (ours[name].shape, ours[name].dtype):
-            raise ValueError(f"{kind}/{name} is {array.dtype} {array.shape}")
-        if kind in both and not np.isfinite(array).all():
-            raise ValueError(f"{kind}/{name} is not finite")
-        kinds[kind][name] = array
-    return kinds
+def _set_generators(solver, states):
+    for rng, found in zip(generators_of(solver), states, strict=True):
+        rng.bit_generator.__setstate__((found["state"], np.random.SeedSequence(**found["seed"])))
 
 
-def _check_state(rng, state):
-    """A state that a generator of this kind can have."""
-    bit_generator = type(rng.bit_generator)()
-    bit_generator.state = state
-    if bit_generator.state != state:
-        raise ValueError("rng is no state of a generator")
+def _rule_states(solver):
+    """Return what the update rule keeps beside its options: key, parameter and its config."""
+    configs = solver.optim_configs.items()
+    return [(k, name, c) for name, c in configs for k in c if k not in solver.optim_config]
 
 
-def _check_scores(solver, params, scores):
-    """The model computes with the parameters what the model of the run computed with them."""
-    before = copy_params(solver.model)
-    set_params(solver.model, params)
-    with _damaged(solver.checkpoint):
-        ours = solver.model.loss(solver.X_train[:SCORED_EXAMPLES])
-        same = ours.shape == scores.shape and np.allclose(ours, scores, 1e-3, 1e-3)
-    set_params(solver.model, before)
-    if not same:
-        raise ValueError(
-            f"Solver: the checkpoint {solver.checkpoint} is of another model: its parameters fit, "
-            "but this model computes other scores with them"
-        )
-
-
-@contextmanager
-def _damaged(path):
-    """Say of a checkpoint that it is damaged, where its content is not what it must be."""
+def _scores(solver, params, states):
+    """Return scores with these parameters and states of generators; all is then as it was."""
+    before = copy_params(solver.model), _generator_states(solver)
     try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ValueError(f"Solver: the checkpoint {path} is damaged: {error!r}") from error
+        set_params(solver.model, params)
+        _set_generators(solver, states)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(solver.model.loss(solver.X_train[:SCORED_EXAMPLES]))
+    finally:
+        set_params(solver.model, before[0])
+        _set_generators(solver, before[1])
+
+
+def _shapes(arrays):
+    return as_json({f"shape of {name}": [a.shape, str(a.dtype)] for name, a in arrays.items()})
+
+
+def _write_checkpoint(file, info, arrays):
+    """Write arrays by name, and a dict in JSON with the checksum of all."""
+    text = _dumps({**info, "checksum": _checksum(info, arrays)})
+    np.savez(file, **{INFO: np.frombuffer(text, np.uint8)}, **arrays)
+
+
+def _read_checkpoint(file):
+    """Read info and arrays that `_write_checkpoint` wrote, and that nothing has changed since."""
+    arrays = _read(file)
+    info = json.loads(arrays.pop(INFO).tobytes())
+    if info.pop("checksum") != _checksum(info, arrays):
+        raise ValueError("its content is not what was written")
+    return info, arrays
+
+
+def _read(file):
+    with np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _read_path(path, read, what):
+    """Read a file that should be what is said: 'a checkpoint'."""
+    with open(path, "rb") as file:
+        try:
+            return read(file)
+        except Exception as error:  # whatever bytes of no meaning lead zipfile, NumPy and JSON to
+            raise ValueError(f"{path} is damaged or not {what}: {error!r}") from error
+
+
+def _checksum(info, arrays):
+    return zlib.crc32(_dumps([info, as_json(arrays)]))
+
+
+def _dumps(value):
+    """Return JSON, with plain numbers and lists for those of NumPy."""
+    return json.dumps(value, default=lambda value: value.tolist()).encode()

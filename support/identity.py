@@ -1,8 +1,8 @@
-"""What makes two runs the same: their data, functions and settings, as JSON can keep them."""
+"""What makes two runs the same: their data, functions and settings, as JSON holds them."""
 
-import json
 import zlib
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -10,50 +10,60 @@ PIECE = 1000  # examples of which a checksum is made at a time: they may be a fi
 
 
 def checksums(arrays):
-    """Shape, dtype and CRC-32 of arrays by name, each as a whole."""
+    """Return shape, dtype and CRC-32 of arrays by name, each as a whole."""
     found = {}
     for name, array in arrays.items():
         crc = 0
         for i in range(0, len(array), PIECE):
-            crc = zlib.crc32(np.ascontiguousarray(array[i : i + PIECE]).tobytes(), crc)
-        found[name] = [array.shape, str(array[:1].dtype), crc]
+            crc = _crc32(array[i : i + PIECE], crc)
+        found[name] = [list(array.shape), str(np.asarray(array[:1]).dtype), crc]
     return found
 
 
+def _crc32(array, crc=0):
+    array = np.ascontiguousarray(array)
+    if array.dtype.hasobject:
+        raise ValueError("an array of objects has no checksum")
+    return zlib.crc32(array.tobytes(), crc)
+
+
 def describe_function(function):
-    """What can be known of a function, for JSON: its name, and the arguments of a partial."""
+    """Return what can be known of a function: its name, and the arguments of a partial."""
     if isinstance(function, partial):
         arguments = {**dict(enumerate(function.args)), **function.keywords}
-        described = {str(key): describe_value(value) for key, value in arguments.items()}
-        return [describe_function(function.func), described]
+        return [describe_function(function.func), as_json(arguments)]
     return function and getattr(function, "__qualname__", type(function).__qualname__)
 
 
-def describe_value(value):
-    """What can be known of a value, for JSON."""
-    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
-        return value
+def as_json(value):
+    """Return a value as it comes back from JSON, with what can be known of what JSON cannot keep.
+
+    >>> as_json({"rate": np.float64(0.5), "sizes": (1, 2), "function": as_json})
+    {'rate': 0.5, 'sizes': [1, 2], 'function': 'as_json'}
+    """
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, dict):
+        return {str(key): as_json(value[key]) for key in value}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
     if isinstance(value, np.ndarray):
-        crc = zlib.crc32(np.ascontiguousarray(value).tobytes())
-        return [value.shape, str(value.dtype), crc]
+        return [list(value.shape), str(value.dtype), _crc32(value)]
     return describe_function(value)
 
 
-def as_json(parts):
-    """A dict as it comes back from JSON, with what can be known of what JSON cannot keep."""
-    return json.loads(json.dumps(parts, default=describe_value))
-
-
 def difference(there, here):
-    """Which entry of two dicts differs first, for a message; None where all agree.
+    """Return which entry of two dicts of JSON differs first, for a message; None where all agree.
 
     >>> difference({"b1": 2}, {"W1": 3, "b1": 2})
     'W1 is absent there and 3 here'
     """
     for key in [*there, *here]:
         a, b = there.get(key, "absent"), here.get(key, "absent")
-        if a != b:
+        if a != b and repr(a) != repr(b):  # NaN differs from itself
             return f"{key} is {a} there and {b} here"
     return None

@@ -1,10 +1,12 @@
-"""What a training asks of the process that it runs in."""
+"""What a training asks of the process that it runs in: memory, Ctrl-C, and a progress bar."""
 
 import ctypes
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
 
 
 def keep_freed_memory():
@@ -30,7 +32,7 @@ def print_escaped(text):
 
 
 @contextmanager
-def deferred_interrupt():
+def defer_sigint():
     """Turn the first Ctrl-C into an event that is set, so that no step is left half done.
 
     A second Ctrl-C acts at once, as it would without this.
@@ -51,3 +53,40 @@ def deferred_interrupt():
         yield event
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def progress_bar(solver):
+    """Return a bar of all iterations that begins where the solver is; none if it is not verbose."""
+    if not solver.verbose:
+        return nullcontext()
+    from tqdm.auto import tqdm  # a training that shows nothing needs NumPy only
+
+    return tqdm(total=solver.num_iterations, initial=solver.iteration, unit="it")
+
+
+def show_progress(bar, solver):
+    """Show one iteration more; every print_every iterations also the loss and the accuracies."""
+    if bar is None:
+        return
+    bar.update()
+    if solver.iteration % solver.print_every:
+        return
+    bar.set_description(f"epoch {solver.epoch + 1}/{solver.num_epochs}", refresh=False)
+    shown = {"loss": np.mean(solver.loss_history[-solver.print_every :])}
+    shown["train"] = solver.train_acc_history[-1]
+    if solver.val_acc_history:
+        shown["val"] = solver.val_acc_history[-1]
+    shown["lr"] = solver.learning_rate
+    bar.set_postfix({key: f"{value:.4g}" for key, value in shown.items()}, refresh=False)
+
+
+def summary(solver):
+    """Return in a line how a training went."""
+    done = f"{solver.epoch} epochs ({solver.iteration:,} iterations)"
+    if solver.interrupted:
+        done = f"stopped by Ctrl-C after {done}"
+    line = f"{done}: training accuracy {solver.train_acc_history[-1]:.2%}"
+    if solver.val_acc_history:
+        best = solver.val_acc_history.index(solver.best_val_acc)
+        line += f", best validation accuracy {solver.best_val_acc:.2%} (epoch {best})"
+    return line

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from support.checks import as_path, check_kind, describe
 from support.identity import as_json, checksums, describe_function
-from support.process import deferred_interrupt
+from support.process import defer_sigint as deferred_interrupt
 
 # A trial counts as running while its process reports at these intervals, in seconds.
 HEARTBEAT, GRACE_PERIOD = 2, 20

@@ -1,21 +1,40 @@
-"""Plots: what they show, and that their axes say so."""
+"""Plots: what they show, of small and odd input too, and that their axes say so."""
+
+import re
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import interrupted_after, make_solver, toy_problem
 
 import vis_utils
-from fc_net import ACTIVATIONS, FullyConnectedNet
-from solver import Solver
+from layers import relu_backward, relu_forward, tanh_backward, tanh_forward
 
 mpl.use("Agg")
+pytestmark = pytest.mark.filterwarnings("error")
+
+TRIALS = pd.DataFrame(
+    {"trial": [2, 0, 1], "outcome": ["complete", "pruned", "complete"], "rate": [0.1, 1.0, 2.0],
+     "decay": [0.5, 0.6, 0.9], "validation accuracy": [0.9, 0.8, 0.6]}
+)  # fmt: skip
+RUNS = pd.DataFrame(
+    {"hidden layers": [2, 1, 1, 1], "width": [5, 5, 5, 9],
+     "training accuracy": [0.5, 0.6, 0.7, 0.8], "validation accuracy": [0.4, 0.5, 0.7, 0.6]}
+)  # fmt: skip
+PAIRS = {"relu": (relu_forward, relu_backward), "tanh": (tanh_forward, tanh_backward)}
 
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     vis_utils.plt.close("all")
+
+
+def drawn(fig):
+    """Draw a figure, in which a warning is an error."""
+    fig.canvas.draw()
+    return fig
 
 
 class Example:
@@ -50,10 +69,7 @@ def without_docstring(x):
 
 @pytest.fixture(scope="module")
 def solver():
-    rng = np.random.default_rng(0)
-    X, y = rng.random((60, 16)), rng.integers(0, 3, 60)
-    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
-    solver = Solver(FullyConnectedNet(16, [5], 3, seed=0), data, num_epochs=3, verbose=False)
+    solver = make_solver(toy_problem(), num_epochs=3)
     solver.train()
     return solver
 
@@ -69,23 +85,18 @@ def test_show_images(shape, rng):
         np.testing.assert_array_equal(ax.images[0].get_array(), image)
 
 
-def test_show_images_of_nothing():
-    with pytest.raises(ValueError, match="images holds none"):
-        vis_utils.show_images(np.zeros((0, 4, 4)))
-
-
-def test_show_weights_has_white_for_zero(solver):
-    w = solver.model.params["W1"]
+def test_show_weights_has_white_for_zero(rng):
+    w = rng.standard_normal((16, 5))
     fig = vis_utils.show_weights(w)
     assert len(fig.axes) == 5
     for ax in fig.axes:
         assert ax.images[0].get_clim() == (-np.abs(w).max(), np.abs(w).max())
+    image = vis_utils.show_weights(np.zeros((4, 2))).axes[0].images[0]
+    assert min(image.cmap(image.norm(0.0))) > 0.95  # white
 
 
 def test_show_matrices_writes_every_number():
-    fig = vis_utils.show_matrices(
-        {"a": np.array([[1.0, 2.5]]), "b": np.array([[3.0]])}, mark=np.array([[0, 1]])
-    )
+    fig = vis_utils.show_matrices({"a": [[1.0, 2.5]], "b": [[3.0]]}, mark=[[0, 1]])
     assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [["1", "2.5"], ["3"]]
     assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
 
@@ -93,20 +104,29 @@ def test_show_matrices_writes_every_number():
 def test_plot_curves():
     fig = vis_utils.plot_curves(np.arange(3), {"a": np.ones(3), "b": np.zeros(3)}, "t", "u")
     assert [line.get_label() for line in fig.axes[0].lines] == ["a", "b"]
-    assert (fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()) == ("t", "u")
 
 
 def test_plot_activations():
-    fig = vis_utils.plot_activations({name: ACTIVATIONS[name][0][:2] for name in ("relu", "tanh")})
+    fig = vis_utils.plot_activations(PAIRS)
     _, derivatives = fig.axes
     x, slope = derivatives.lines[1].get_data()
     np.testing.assert_allclose(slope, 1 / np.cosh(x) ** 2, atol=1e-12)
 
 
-def test_plot_by_layer():
-    fig = vis_utils.plot_by_layer({"a": [1, 2, 3], "b": [3, 2]}, "norm")
-    assert [list(line.get_xdata()) for line in fig.axes[0].lines] == [[1, 2, 3], [1, 2]]
-    assert fig.axes[0].get_yscale() == "log"
+@pytest.mark.parametrize(
+    ("values", "scale", "zero_is_shown"),
+    [
+        ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
+        ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True),
+        ({"a": [0.0, 0.0]}, "linear", True),
+        ({"a": [np.nan, 1.0]}, "log", False),
+    ],
+)
+def test_plot_by_layer_has_a_place_for_zero(values, scale, zero_is_shown):
+    ax = drawn(vis_utils.plot_by_layer(values, "norm")).axes[0]
+    assert [len(line.get_xdata()) for line in ax.lines] == list(map(len, values.values()))
+    assert ax.get_yscale() == scale
+    assert (ax.get_ylim()[0] <= 0) == zero_is_shown
 
 
 def test_plot_training(solver):
@@ -124,16 +144,8 @@ def test_plot_confusion_counts_mistakes_only():
     assert sorted(text.get_text() for text in fig.axes[0].texts) == ["1", "2"]
 
 
-@pytest.fixture
-def trials():
-    return pd.DataFrame(
-        {"trial": [2, 0, 1], "outcome": ["complete", "pruned", "complete"], "rate": [0.1, 1.0, 2.0],
-         "decay": [0.5, 0.6, 0.9], "validation accuracy": [0.9, 0.8, 0.6]}
-    )  # fmt: skip
-
-
-def test_plot_search(trials):
-    fig = vis_utils.plot_search(trials, ["rate", "decay"], {"rate": 0.7, "decay": 0.3})
+def test_plot_search():
+    fig = vis_utils.plot_search(TRIALS, ["rate", "decay"], {"rate": 0.7, "decay": 0.3})
     rate, decay, importances, best = fig.axes
     assert [ax.get_xscale() for ax in (rate, decay)] == ["log", "linear"]
     complete, pruned = (points.get_offsets() for points in rate.collections)
@@ -143,16 +155,8 @@ def test_plot_search(trials):
     np.testing.assert_allclose(best.lines[0].get_ydata(), [0.2, 0.2, 0.1])
 
 
-@pytest.fixture
-def depths():
-    return pd.DataFrame(
-        {"hidden layers": [2, 1, 1, 1], "width": [5, 5, 5, 9],
-         "training accuracy": [0.5, 0.6, 0.7, 0.8], "validation accuracy": [0.4, 0.5, 0.7, 0.6]}
-    )  # fmt: skip
-
-
-def test_plot_architectures(depths):
-    fig = vis_utils.plot_architectures(depths)
+def test_plot_architectures():
+    fig = vis_utils.plot_architectures(RUNS)
     line, _, (bars,) = fig.axes[1].containers[0]
     np.testing.assert_allclose(line.get_ydata(orig=False), [0.6, 0.4])
     np.testing.assert_allclose(
@@ -160,14 +164,15 @@ def test_plot_architectures(depths):
     )
 
 
-def test_every_axis_of_every_plot_is_labelled(solver, trials, depths):
+def test_every_axis_of_every_plot_is_labelled(solver):
     figures = [
         vis_utils.plot_training({"net": solver}),
         vis_utils.plot_confusion(np.array([0, 1]), np.array([1, 1])),
         vis_utils.plot_by_layer({"a": [1.0, 2.0]}, "norm"),
-        vis_utils.plot_search(trials, ["rate", "decay"], {"rate": 0.7, "decay": 0.3}),
-        vis_utils.plot_architectures(depths),
-        vis_utils.plot_activations({"relu": ACTIVATIONS["relu"][0][:2]}),
+        vis_utils.plot_curves([1, 2], {"a": [1, 2]}, "x", "y"),
+        vis_utils.plot_search(TRIALS, ["rate", "decay"], {"rate": 0.7, "decay": 0.3}),
+        vis_utils.plot_architectures(RUNS),
+        vis_utils.plot_activations(PAIRS),
     ]
     for fig in figures:
         for ax in fig.axes:
@@ -181,3 +186,96 @@ def test_format_table():
     table = vis_utils.format_table(rows)
     assert table.loc["a"].tolist() == ["98.77%", "1.3", 3]
     assert table.to_html().count("<tr") == 2  # one line of names, one of values
+    odd = [{"name": "a", "seconds": np.nan}, {"name": "b", "seconds": "?"}, {"name": "c"}]
+    assert vis_utils.format_table(odd)["seconds"].dropna().tolist() == ["?"]
+
+
+@pytest.mark.usefixtures("foreground")
+def test_plot_training_of_short_runs(toy_data):
+    without = {key: toy_data[key] for key in ("X_train", "y_train")}
+    solvers = {
+        "long": make_solver(toy_data),
+        "without validation": make_solver(without, num_epochs=2),
+        "one iteration": make_solver(toy_data, num_epochs=1, batch_size=300),
+        "interrupted": make_solver(toy_data, transform=interrupted_after(1)),
+    }
+    for name, solver in solvers.items():
+        solver.train()
+        fig = drawn(vis_utils.plot_training({name: solver}))
+        loss, *_ = fig.axes[0].lines
+        assert len(loss.get_xdata()) > 1 or loss.get_marker() == "o"
+        low, high = fig.axes[1].get_ylim()
+        assert all(low <= a <= high for a in solver.train_acc_history[1:])
+    fig = drawn(vis_utils.plot_training(solvers))
+    assert fig.axes[0].get_ylabel() == "loss (mean of 1 to 8 iterations)"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"validation accuracy": [1.0, 0.9, np.nan]},
+        {"rate": [0, 0, 0]},
+        {"rate": [-1, np.nan, 8]},
+        {"rate": [None] * 3},
+        {"rate": ["adam", "sgd", None]},
+        {"rate": [[8], [8, 4], [8]]},
+        {"outcome": [None] * 3},
+    ],
+)
+def test_plot_search_of_odd_trials(changes):
+    trials = TRIALS.assign(**changes)
+    for table in (trials, trials[:1]):
+        fig = drawn(vis_utils.plot_search(table, ["rate"], {}))
+        low, high = fig.axes[0].get_ylim()
+        errors = 1 - table["validation accuracy"].dropna()
+        assert errors.between(low, high).all()
+        assert len(fig.axes[0].collections) == table["outcome"].nunique(dropna=False)
+        assert (fig.axes[2].lines[0].get_marker() == "o") == (len(table) == 1)
+
+
+def test_not_a_number_leaves_a_gap():
+    gaps = np.array([[np.nan, 1.0, 2.0, np.inf]])
+    assert drawn(vis_utils.show_weights(gaps.T)).axes[0].images[0].get_clim() == (-2, 2)
+    assert drawn(vis_utils.show_images(gaps)).axes[0].images[0].get_array().mask.any()
+    assert drawn(vis_utils.plot_curves([1, 2], {"a": [np.nan, 1]}, "x", "y"))
+    assert drawn(vis_utils.show_matrices({"a": gaps}, mark=gaps))
+
+
+SQUARE, NAMES = np.ones((2, 2)), ["rate"]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        ("plot_training", [{}], "solvers"),
+        ("plot_training", [None], "solvers"),
+        ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
+        ("plot_search", [TRIALS[:0], NAMES, {}], "table"),
+        ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
+        ("plot_search", [TRIALS, NAMES, None], "importances"),
+        ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), NAMES, {}], "table"),
+        ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
+        ("plot_confusion", [[], []], "labels"),
+        ("plot_confusion", [[0, 1], [0]], "predicted"),
+        ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
+        ("plot_confusion", [[0, -1], [0, 1]], "labels"),
+        ("show_images", [np.ones((28, 27))], "images"),
+        ("show_images", [np.ones(16)], "images"),
+        ("show_images", ["digits"], "images"),
+        ("show_images", [[[1], [1, 2]]], "images"),
+        ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
+        ("show_weights", [np.ones((15, 2))], "w "),
+        ("show_weights", [np.ones(16)], "w "),
+        ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
+        ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
+        ("plot_activations", [{}], "activations"),
+        ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
+        ("format_table", [[]], "rows"),
+        ("format_table", [None], "rows"),
+        ("show_code", [len], "functions"),
+    ],
+)
+def test_what_cannot_be_shown(function, arguments, name):
+    with pytest.raises((TypeError, ValueError), match=f"^{re.escape(f'{function}: {name}')}"):
+        getattr(vis_utils, function)(*arguments)
+    assert not vis_utils.plt.get_fignums()
