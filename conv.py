@@ -24,8 +24,7 @@ from functools import reduce
 import numpy as np
 
 from fast import winograd
-from fast.layout import every, patches, to_hcwn, to_nchw
-from layers import masked
+from fast.arrays import every, masked, patches, to_hcwn, to_nchw
 from support.checks import as_dout, as_floats, as_integers, check_axes, check_shape
 
 

@@ -189,11 +189,11 @@ def check_net(net, X, y, **options):
 
 
 @np.errstate(all="ignore")
-def explain(gradient, shares, x, num_examples):
+def explain(gradient, shares, x, n):
     """Return in words what a wrong gradient looks like, '' where it looks like nothing.
 
-    shares (N, *x.shape) are the numerical gradients of what each example adds to the loss; x is
-    where they were taken.
+    shares (N, *x.shape) are the numerical gradients of what each of the n examples adds to the
+    loss, or their sum (1, *x.shape); x is where they were taken.
     """
     numerical = shares.sum(axis=0)
     slack = ALIKE * np.abs(numerical).max(initial=SMALLEST)
@@ -208,18 +208,16 @@ def explain(gradient, shares, x, num_examples):
         return "the transpose of the numerical gradient" if alike(gradient, numerical.T) else shape
     wrong, zero = np.abs(gradient - numerical) > slack, np.abs(numerical) <= slack
     ratio = np.vdot(numerical, gradient) / np.vdot(numerical, numerical)
-    number = {num_examples: ", the number of examples", 1 / num_examples: ", 1 / that of examples"}
-    of_examples = next((words for n, words in number.items() if np.isclose(ratio, n)), "")
+    numbers = {n: ", the number of examples", 1 / n: ", 1 / the number of examples"}
+    named = next((numbers[number] for number in numbers if np.isclose(ratio, number)), "")
     penalty = np.vdot(x, numerical - gradient) / np.vdot(x, x)
     inner = wrong[:, :, 1:-1, 1:-1] if x.ndim == 4 else wrong
-    same = np.array([[alike(g, n) for n in numerical] for g in gradient]) if x.ndim else wrong
+    same = np.array([[alike(a, b) for b in numerical] for a in gradient]) if x.ndim else wrong
     is_float32 = np.array_equal(gradient, gradient.astype(np.float32))
     looks = {
         "right to the precision of float32 only": is_float32 and alike(gradient, numerical, 100),
         "": not wrong.any() or x.size < 2,
-        f"the numerical gradient times {ratio:.4g}{of_examples}": alike(
-            gradient, ratio * numerical
-        ),
+        f"the numerical gradient times {ratio:.4g}{named}": alike(gradient, ratio * numerical),
         "the transpose of the numerical gradient": alike(gradient, numerical.T),
         "the share of the last example alone": alike(gradient, shares[-1]),
         "the share of the first example alone": alike(gradient, shares[0]),

@@ -11,7 +11,7 @@ import ast
 from course.archive import pack, save
 from course.sources import ROOT, files
 
-FILES = ("course/__init__.py", "course/parts.py", "course/grader/*.py", "support/*.py")
+FILES = ("course/__init__.py", "course/parts.py", "course/grader/*.py", "support/*.py", "fast/*.py")
 # The course's own functions, with which the judge compares those of the students.
 MODULES = ("layers.py", "conv.py", "fc_net.py", "gradient_check.py")
 SCRIPTS = ("setup.sh", "run_autograder")

@@ -68,21 +68,22 @@ PARTS = [
     ),
     Part(
         "FullyConnectedNet.__init__", "fc_net.py", 8,
-        "call super().__init__, then append the layers by self.add_fc, self.add_normalization, "
-        "ACTIVATIONS and self.add_dropout, in this order.",
+        "the list of layers: for each hidden layer FC, NORMALIZATIONS[normalization], Activation "
+        "unless activation is 'linear', and Dropout where dropout is not 0, in this order; FC for "
+        "the scores at the end. super().__init__ takes input_dim, the list, and the settings.",
     ),
     Part(
         "Network.forward", "fc_net.py", 5,
-        "the scores, and a list of (layer, cache), one for each layer that ran: those "
-        "whose mode is None, 'train' where training is True, 'test' otherwise. X becomes an "
-        "array of the net's dtype by self._as_floats; layer.names are the keys in self.params of "
-        "what layer.forward takes after its input.",
+        "the scores, and a list of (pair, cache), one for each pair of self.pairs that ran. "
+        "pair.forward runs where training is True, else pair.predict, or nothing where that is "
+        "None. X becomes an array of the net's dtype by self._as_floats; pair.names are the keys "
+        "in self.params of what a pair takes after its input.",
     ),
     Part(
         "Network.backward", "fc_net.py", 7,
-        "the gradient that leaves the last layer's backward, dL/dX, and the dict of gradients. A "
-        "layer with names takes need_dx and returns dx and their gradients; another returns dx. "
-        "Only the first layer's dx may be saved, and only where need_dx is False.",
+        "dL/dX, which leaves the last backward, and the dict of gradients. The backward of a pair "
+        "with names returns dx and their gradients, another returns dx. That of the pair with 'W1' "
+        "takes need_dx; only its dx, and all below it, may be saved, where need_dx is False.",
     ),
     Part(
         "Network.loss", "fc_net.py", 10,
@@ -115,8 +116,8 @@ PARTS = [
     ),
     Part(
         "ConvNet.__init__", "conv_net.py", 0,
-        "call super().__init__, then append the layers by self.add_conv, "
-        "self.add_normalization, POOL, ACTIVATIONS, self.add_fc and self.add_dropout.",
+        "the list of layers (Conv, MaxPool, NORMALIZATIONS, Activation, FC, Dropout), which "
+        "super().__init__ takes with input_dim and the settings.",
     ),
 ]  # fmt: skip
 POINTS = sum(part.points for part in PARTS)

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from leaderboard.augment import adversarial, shift
 from leaderboard.ensemble import Ensemble
 from optim import cosine
@@ -108,21 +106,12 @@ def compose(X, rng, *, steps):
 def flop(training, X):
     """Floating-point operations of a training on the images X, which no machine changes.
 
-    Two for each multiplication and addition in the formulas of the layers with weights w, forward
-    and backward. In a layer with M outputs b (M,) for each of its P positions (one, but in a
-    convolution), there are ``w.size * P`` an example for each of out, dw and dx, the last not in
-    the first layer. Adversarial images take three times that in each layer. What is left out takes
+    A layer's ``operations`` of an example count three times, for out, dw and dx, but for dx of the
+    first layer; adversarial images take three times as many in each layer. What is left out takes
     less: elementwise work, normalizations, distortions, and the measuring of accuracy.
     """
-    net = training.network(seed=0)
-    out, products = np.zeros((1, *X.shape[1:]), net.dtype), []
-    for layer in net.layers:
-        parameters = [net.params[name] for name in layer.names]
-        out, _ = layer.forward(out, *parameters)
-        if parameters and parameters[0].ndim > 1:  # weights, not a normalization's factors
-            w, b = parameters
-            products.append(w.size * (out.size // b.size))
+    products = [count for count in training.network(seed=0).operations if count]
     per_example = 3 * sum(products) - products[0]
     if training.adversarial:
         per_example += 3 * sum(products)
-    return 2 * per_example * len(X) * training.num_epochs
+    return per_example * len(X) * training.num_epochs

@@ -5,8 +5,6 @@ the student's constructor; the caches that backward gets are those of layers cal
 gets a forward and a backward that are the judge's.
 """
 
-from itertools import pairwise
-
 import numpy as np
 
 import fc_net
@@ -25,18 +23,12 @@ class Pair:
 
     def __init__(self, student, dims, rng, *, activation="relu", reg=0.0, dropout=0.0):
         self.student = student
-        self.net = student("fc_net.Network", 0.1, reg, FLOAT64, 0)
-        self.ours = fc_net.Network(0.1, reg, np.float64, 0)
-        *hidden, output = pairwise(dims)
-        for fan_in, fan_out in hidden:
-            self.method("add_fc", fan_in, fan_out)
-            student("activate", self.net, activation)
-            self.method("add_dropout", dropout)
-            self.ours.add_fc(fan_in, fan_out)
-            self.ours.layers += fc_net.ACTIVATIONS[activation]
-            self.ours.add_dropout(dropout)
-        self.method("add_fc", *output)
-        self.ours.add_fc(*output)
+        input_dim, *hidden, num_classes = dims
+        options = {"activation": activation, "dropout": dropout}
+        layers = fc_net.FullyConnectedNet(input_dim, hidden, num_classes, **options).layers
+        options = {"weight_scale": 0.1, "reg": reg, "dtype": FLOAT64, "seed": 0}
+        self.net = student("make_net", input_dim, entries(layers), **options)
+        self.ours = fc_net.Network(input_dim, layers, **options)
         self.params = {name: rng.standard_normal(p.shape) for name, p in self.ours.params.items()}
         self.ours.params = self.params
         student("set_params", self.net, self.params)
@@ -45,6 +37,11 @@ class Pair:
 
     def method(self, name, *args, **kwargs):
         return self.student("method", self.net, name, *args, **kwargs)
+
+
+def entries(layers):
+    """Return a network's list as plain data, which can be sent and compared."""
+    return [[type(layer).__name__, *vars(layer).values()] for layer in layers]
 
 
 def dicts(name, got, expected, errors=None):
@@ -95,11 +92,11 @@ def backward_case(student, rng, dims, activation, need_dx):
     scores, caches = pair.ours.forward(pair.X)
     dout = rng.standard_normal(scores.shape)
     out, theirs = pair.X, []
-    for i, layer in enumerate(pair.ours.layers):
-        args = [pair.params[name] for name in layer.names]
-        out, cache = student("layer_forward", pair.net, i, out, *args)
+    for i, functions in enumerate(pair.ours.pairs):
+        args = [pair.params[name] for name in functions.names]
+        out, cache = student("pair_forward", pair.net, i, out, *args)
         theirs.append(cache)
-    theirs = student("with_layers", pair.net, *theirs)
+    theirs = student("with_pairs", pair.net, *theirs)
     result = pair.method("backward", dout, theirs, need_dx=need_dx)
     got = unpack("backward", result, ("dx", "grads"))
     return got, pair.ours.backward(dout, caches, need_dx=need_dx)
@@ -184,7 +181,7 @@ def loss_training(student, rng):
 
 
 def described(student, *args, **kwargs):
-    """What the student's constructor makes: names of its layers' functions, parameters."""
+    """Return what the student's constructor makes: its list of layers, its parameters."""
     net = student("fc_net.FullyConnectedNet", *args, **kwargs)
     if not isinstance(net, Remote):
         raise CodeError(f"FullyConnectedNet is no class: got {describe(net)}")
@@ -193,22 +190,18 @@ def described(student, *args, **kwargs):
 
 
 def constructor_layers(student, rng):
-    for hidden, activation, dropout in (
-        ([7], "relu", 0.0), ([], "relu", 0.0), ([7, 6, 5], "tanh", 0.0),
-        ([7, 6], "sigmoid", 0.4), ([7, 6], "linear", 0.0),
+    for hidden, activation, dropout, normalization in (
+        ([7], "relu", 0.0, None), ([], "relu", 0.0, None), ([7, 6, 5], "tanh", 0.0, None),
+        ([7, 6], "sigmoid", 0.4, "batchnorm"), ([7, 6], "linear", 0.0, "layernorm"),
     ):  # fmt: skip
-        options = {"activation": activation, "dropout": dropout}
+        options = {"activation": activation, "dropout": dropout, "normalization": normalization}
         layers, params = described(student, 12, hidden, 4, 0.1, 0.2, FLOAT64, 0, **options)
         ours = fc_net.FullyConnectedNet(12, hidden, 4, 0.1, 0.2, np.float64, 0, **options)
-        expected = [
-            getattr(layer.forward, "func", layer.forward).__name__.removesuffix("_forward")
-            for layer in ours.layers
-        ]
-        got = [str(layer[0]).removesuffix("_forward") for layer in layers]
-        if got != expected:
+        if layers != entries(ours.layers):
+            got = ", ".join(f"{name}({', '.join(map(repr, args))})" for name, *args in layers)
+            given = ", ".join(f"{name}={value!r}" for name, value in options.items())
             raise CodeError(
-                f"with hidden_dim={hidden}, activation={activation!r} and dropout={dropout} the "
-                f"layers must be {' - '.join(expected)}, got {' - '.join(got) or 'none'}"
+                f"with hidden_dim={hidden}, {given} the list must be {ours.layers}, got [{got}]"
             )
         shapes = {name: p.shape for name, p in ours.params.items()}
         if {name: np.shape(p) for name, p in params.items()} != shapes:

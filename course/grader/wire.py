@@ -21,13 +21,12 @@ import zipfile
 
 import numpy as np
 
-from support.npz import read_header, read_member
-
 LENGTHS = struct.Struct("<II")
 MAX_BYTES = 2**20  # of one part of a message
 MAX_KEPT = 200  # objects that one side keeps for the other
 LONGEST = 500  # characters of an error's text
 PAUSE = 0.5  # seconds
+HEADER_BYTES = 2**14  # more than the header of a .npy member can need
 
 
 class Remote:
@@ -219,11 +218,30 @@ def _unpack(packed):
             raise ValueError(f"arrays have more than {MAX_BYTES:,} bytes")
         arrays = {}
         for member in members:
-            _, dtype = read_header(archive, member.filename)
+            _, dtype = _read_header(archive, member.filename)
             if dtype.kind not in "biufc":
                 raise ValueError(f"an array of {dtype}")
-            arrays[member.filename.removesuffix(".npy")] = read_member(archive, member.filename)
+            with archive.open(member) as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+            arrays[member.filename.removesuffix(".npy")] = array
     return arrays
+
+
+def _read_header(archive, member):
+    """Return the shape and dtype that a ``.npy`` member announces, without its numbers."""
+    info = archive.getinfo(member)
+    # zipfile bounds what it inflates by what is asked for, but not for bzip2 and lzma.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member}: expected stored or deflated")
+    with archive.open(info) as file:
+        head = io.BytesIO(file.read(HEADER_BYTES))  # a header's own length is not to be trusted
+    if np.lib.format.read_magic(head) == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(head)
+    if info.file_size != head.tell() + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{member}: {info.file_size} bytes, but announces {dtype} {shape}")
+    return shape, dtype
 
 
 def _place(error):

@@ -78,11 +78,11 @@ class Functions:
             "changed": self.changed,
             "forgive": self.forgive,
             "method": lambda thing, name, *a, **k: self.run(getattr(thing, name), *a, **k),
-            "activate": self.activate,
+            "make_net": self.make_net,
             "describe": describe,
             "set_params": lambda net, params: net.params.update(params),
-            "layer_forward": lambda net, i, *args: net.layers[i].forward(*args),
-            "with_layers": lambda net, *caches: list(zip(net.layers, caches, strict=True)),
+            "pair_forward": lambda net, i, *args: net.pairs[i].forward(*args),
+            "with_pairs": lambda net, *caches: list(zip(net.pairs, caches, strict=True)),
             "borrow": self.borrow,
         }
 
@@ -120,8 +120,10 @@ class Functions:
         """Let what was changed up to now be another part's fault."""
         self.received = [(name, a, a.copy()) for name, a, _ in self.received]
 
-    def activate(self, net, name):
-        net.layers += self.student("fc_net.ACTIVATIONS")[name]
+    def make_net(self, input_dim, entries, **options):
+        """Make a network of the student's class Network from a list of names with arguments."""
+        layers = [self.student(f"fc_net.{name}")(*args) for name, *args in entries]
+        return self.student("fc_net.Network")(input_dim, layers, **options)
 
     def borrow(self, net):
         """Give a network the judge's forward and backward."""
@@ -130,12 +132,8 @@ class Functions:
 
 
 def describe(net):
-    """The layers of a network by the names of their functions, and its parameters."""
-    layers = []
-    for layer in net.layers:
-        functions = (layer.forward, layer.backward)
-        names = [getattr(f, "func", f).__name__ for f in functions]
-        layers.append([*names, list(layer.names), layer.mode])
+    """Return the list of a network's layers, each as its name and arguments, and its parameters."""
+    layers = [[type(layer).__name__, *vars(layer).values()] for layer in net.layers]
     return {"layers": layers, "params": dict(net.params)}
 
 

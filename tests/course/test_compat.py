@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fc_net import Dropout
 from gradient_check import check_layer, rel_error
 
 ROOT = Path(__file__).parent.parent.parent
@@ -228,9 +229,8 @@ def test_fully_connected_net(options, rng):
     )
     check_gradients(model, X, y)
     kept = options.get("dropout", options.get("dropout_keep_ratio", 1))
-    drops = [layer for layer in model.layers if layer.backward.__name__ == "dropout_backward"]
-    assert len(drops) == (2 if kept not in (0, 1) else 0)
-    assert all(layer.forward.keywords["p"] == 1 - kept for layer in drops)
+    drops = [layer for layer in model.layers if isinstance(layer, Dropout)]
+    assert drops == [Dropout(1 - kept)] * (2 if kept not in (0, 1) else 0)
     assert ("gamma2" in model.params) == bool(options.keys() & {"normalization", "use_batchnorm"})
 
 

@@ -49,7 +49,7 @@ def test_notebook_older_than_sources_is_refused(root):
     check_notebook(nb, root)  # the same text
     (root / "layers.py").write_text("# changed")
     (root / "extra.py").write_text("# new")
-    (root / "support/npz.py").write_text("# changed")
+    (root / "support/text.py").write_text("# changed")
     older = r"is older than extra\.py, layers\.py, support/npz\.py: it ran other"
     with pytest.raises(ValueError, match=older):
         check_notebook(nb, root)
@@ -121,8 +121,8 @@ def test_archive_holds_the_code_and_nothing_else(root):
             "code/requirements.txt",
             "code/solver.py",
             "code/starter_code.ipynb",
-            "code/support/npz.py",
-            "code/tests/support/test_npz.py",
+            "code/support/text.py",
+            "code/tests/support/test_files.py",
             "code/tests/test_layers.py",
         ]
         assert archive.read("code/solver.py") == b"# nothing\n"

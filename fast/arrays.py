@@ -1,9 +1,10 @@
-"""The layout in memory of the images that the fast convolution and pooling work on.
+"""Tricks with arrays: the layout of images in memory, and masks.
 
-It is (H, C, W, N): the same pixel of all images of a batch is one run of numbers, and all that a
-window sees on its way along a row of the images lies together. What they return is the transposed
-view of it, (N, C, H, W). Where an input has that layout already, as between two layers of a
-network, nothing is rearranged. Any layout gives the same answers.
+The fast convolution and pooling work on images laid out as (H, C, W, N): the same pixel of all
+images of a batch is one run of numbers, and all that a window sees on its way along a row of the
+images lies together. What they return is the transposed view of it, (N, C, H, W). Where an input
+has that layout already, as between two layers of a network, nothing is rearranged. Any layout gives
+the same answers.
 """
 
 import numpy as np
@@ -38,3 +39,11 @@ def patches(unfolded, mask_h, stride):
     rows = unfolded.reshape(height, channels * mask_w, out_w * n)
     windows = sliding_window_view(rows, mask_h, axis=0)[::stride].transpose(0, 3, 1, 2)
     return windows.reshape(len(windows), mask_h * channels * mask_w, out_w * n)
+
+
+def masked(values, mask):
+    """Return the values where mask is True, 0 elsewhere; values * mask makes infinity NaN there.
+
+    The bits of each number are multiplied, as an integer: np.where takes ten times as long.
+    """
+    return (values.view(f"i{values.itemsize}") * mask).view(values.dtype)
