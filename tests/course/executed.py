@@ -21,10 +21,10 @@ def make_project(root):
     for name, text in {
         "layers.py": f'"""Layers."""\n\n{LONG_LINE}\n',
         "solver.py": "# nothing\n",
-        "support/npz.py": "# files\n",
+        "support/text.py": "# files\n",
         "leaderboard/recipes.csv": "recipe,seed\n",
         "tests/test_layers.py": "def test():\n    assert True\n",
-        "tests/support/test_npz.py": "# tests of files\n",
+        "tests/support/test_files.py": "# tests of files\n",
         "README.md": "# Read me\n",
         "requirements.txt": "numpy\n",
         "notes.db": "no source",

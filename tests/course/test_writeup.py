@@ -50,7 +50,7 @@ def test_notebook_older_than_sources_is_refused(root):
     (root / "layers.py").write_text("# changed")
     (root / "extra.py").write_text("# new")
     (root / "support/text.py").write_text("# changed")
-    older = r"is older than extra\.py, layers\.py, support/npz\.py: it ran other"
+    older = r"is older than extra\.py, layers\.py, support/text\.py: it ran other"
     with pytest.raises(ValueError, match=older):
         check_notebook(nb, root)
     code_cells(nb)[0].outputs = []
