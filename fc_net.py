@@ -35,8 +35,8 @@ WEIGHT_SCALES = {"he": 2, "lecun": 1}  # variance of a weight, times the inputs 
 class Layer:
     """An entry of a network's list; every kind of them is a frozen dataclass.
 
-    ``add_to(net, shape)`` adds it to a network whose output so far has that shape, the axis of the
-    examples left out, and returns the shape of its own output where that is another.
+    ``add_to(net, shape)`` adds it to a network whose output so far has that shape, for one example,
+    and returns the shape of its own output where that is another.
     """
 
     def __init_subclass__(cls):
@@ -194,10 +194,7 @@ class Network:
         return out, caches
 
     def backward(self, dout, caches, *, need_dx=False):
-        """Run them backwards from dout = dL/dscores (N, C): dL/dX, None unless need_dx, and grads.
-
-        grads are the gradients by the parameters' names; caches are those of `forward`.
-        """
+        """Run the layers backwards: dL/dX, None unless need_dx, and the gradients by name."""
         grads = {}
         for pair, cache in reversed(caches):
             # Nothing below the first weights uses their dx, unless it is asked for.
@@ -271,7 +268,7 @@ class FullyConnectedNet(Network):
     Parameters
     ----------
     input_dim : int
-        D, the numbers in one example: 784 for an MNIST image.
+        Numbers in one example: 784 for an MNIST image.
     hidden_dim : sequence of int, or int, default (10, 5)
         Units of each hidden layer.
     num_classes : int, default 10
@@ -286,8 +283,7 @@ class FullyConnectedNet(Network):
 
     Examples
     --------
-    >>> net = FullyConnectedNet(784, [100], seed=0)
-    >>> net.layers
+    >>> FullyConnectedNet(784, [100]).layers
     [FC(100), Activation('relu'), FC(10)]
     """
 

@@ -35,8 +35,7 @@ GradientCheckRow = namedtuple("GradientCheckRow", "name shape error kinks passed
 def rel_error(x, y):
     """Largest relative difference of two arrays: max |x - y| / max(1e-8, |x| + |y|).
 
-    From 0 (equal) to 1 (nothing in common); 0.0 for empty arrays, and NaN where either holds one.
-    Arrays of different shapes are a ValueError: broadcasting would compare the wrong elements.
+    From 0 (equal) to 1 (nothing in common); 0.0 for empty arrays. Other shapes are a ValueError.
 
     >>> rel_error([1.0, 2.0], [1.0, 2.0])
     0.0
@@ -87,8 +86,7 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=0, num_
         Step of the differences.
     seed : int, default 0
         Of the random gradient that is sent into backward.
-    num_examples : int, optional
-        Where that is not the length of out.
+    num_examples : int, default len(out)
 
     Returns
     -------
