@@ -130,8 +130,8 @@ def deskew(X, *, width=3.6):
     check_number("deskew", positive=True, width=width)
     if X.size and not (X.min() >= 0 and X.max() < np.inf):  # NaN fails both
         raise ValueError(f"deskew: X must be finite and >= 0, got {X.min()} to {X.max()}")
-    batches = range(0, max(len(X), 1), BATCH)
-    return np.concatenate([deskew_batch(X[i : i + BATCH], width) for i in batches])
+    batches = [deskew_batch(X[i : i + BATCH], width) for i in range(0, len(X), BATCH)]
+    return np.concatenate([X[:0], *batches])
 
 
 def deskew_batch(X, width):

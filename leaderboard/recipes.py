@@ -145,7 +145,7 @@ def run(
     suffix = "".join(f"-{name}={value}" for name, value in (settings or {}).items())
     suffix += "-undistorted" * undistorted + "-all-images" * (len(data["y_val"]) == 0)
     trainings = [training._replace(name=training.name + suffix) for training in trainings]
-    folder = as_path("run", checkpoints=checkpoints)
+    folder = as_path("run", checkpoints=checkpoints).absolute()  # in workers too
     if folder.is_file():
         raise ValueError(f"run: checkpoints must be a folder, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)

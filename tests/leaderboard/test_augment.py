@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform, map_coordinates
 from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, displacement_basis, distort, interpolate, shift
 
+NET = FullyConnectedNet(64, [5], 4, seed=0)
 NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
 
 
@@ -201,74 +202,49 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     assert np.isfinite(deskew(one_row)).all()
 
 
-@pytest.mark.parametrize(
-    ("X", "options", "error", "message"),
-    [
-        (np.zeros((2, 784)), {}, TypeError, r"array of float64 \(2, 784\)"),
-        (np.zeros((2, 1, 8, 8), int), {}, TypeError, "array of int64"),
-        (np.full((2, 1, 8, 8), -0.5), {}, ValueError, "not hold negative numbers, got -0.5"),
-        (np.full((2, 1, 8, 8), np.nan), {}, ValueError, "must be finite and .*, got nan to nan"),
-        (np.full((2, 1, 8, 8), np.inf), {}, ValueError, "must be finite and .*, got inf to inf"),
-        (np.zeros((2, 1, 8, 8)), {"width": 0}, ValueError, "width must be a finite number > 0"),
-    ],
-)
-def test_deskew_bad_input(X, options, error, message):
-    with pytest.raises(error, match=f"deskew: .*{message}"):
-        deskew(X, **options)
+IMAGES = np.zeros((2, 1, 8, 8))
 
 
 @pytest.mark.parametrize(
-    ("X", "options", "error", "message"),
+    ("function", "X", "options", "error", "message"),
     [
-        (np.zeros((2, 784)), {}, TypeError, r"array of float64 \(2, 784\)"),
-        (np.zeros((2, 1, 8, 8), int), {}, TypeError, "array of int64"),
-        ([[0.0]], {}, TypeError, "got list"),
-        (np.zeros((2, 1, 8, 8)), {"rng": None}, TypeError, "rng must be .*Generator, got NoneType"),
-        (np.zeros((2, 1, 8, 8)), {"rng": 0}, TypeError, "rng must be .*Generator, got int"),
-        (np.zeros((2, 1, 8, 8)), {"shift": -1}, ValueError, "shift must be a finite number >= 0"),
-        (np.zeros((2, 1, 8, 8)), {"elastic": np.nan}, ValueError, "elastic must be a finite"),
-        (np.zeros((2, 1, 8, 8)), {"grid": 3}, ValueError, "grid must be at least 4, got 3"),
+        (distort, np.zeros((2, 784)), {}, TypeError, "X"),
+        (distort, IMAGES.astype(int), {}, TypeError, "X"),
+        (distort, IMAGES.astype(object), {}, TypeError, "X"),
+        (distort, IMAGES.tolist(), {}, TypeError, "X"),
+        (distort, np.ma.masked_array(IMAGES, IMAGES > 3), {}, TypeError, "X"),
+        (distort, IMAGES, {"rng": None}, TypeError, "rng"),
+        (distort, IMAGES, {"rng": 0}, TypeError, "rng"),
+        (distort, IMAGES, {"shift": -1}, ValueError, "shift"),
+        (distort, IMAGES, {"elastic": np.nan}, ValueError, "elastic"),
+        (distort, IMAGES, {"rotation": "a"}, TypeError, "rotation"),
+        (distort, IMAGES, {"grid": 3}, ValueError, "grid"),
+        (deskew, np.zeros((2, 784)), {}, TypeError, "X"),
+        (deskew, IMAGES.astype(int), {}, TypeError, "X"),
+        (deskew, IMAGES.tolist(), {}, TypeError, "X"),
+        (deskew, IMAGES - 0.5, {}, ValueError, "X"),
+        (deskew, IMAGES + np.nan, {}, ValueError, "X"),
+        (deskew, IMAGES + np.inf, {}, ValueError, "X"),
+        (deskew, IMAGES, {"width": 0}, ValueError, "width"),
+        (shift, IMAGES[0], {}, TypeError, "X"),
+        (adversarial, IMAGES, {"size": -1}, ValueError, "size"),
+        (adversarial, IMAGES, {"net": len}, TypeError, "net"),
+        (adversarial, IMAGES.tolist(), {}, TypeError, "X"),
     ],
 )
-def test_bad_input(X, options, error, message, rng):
-    with pytest.raises(error, match=f"distort: .*{message}"):
-        distort(X, **{"rng": rng, **options})
+def test_bad_input(function, X, options, error, message, rng):
+    defaults = {distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}
+    with pytest.raises(error, match=rf": {message}\b"):
+        function(X, **{**defaults.get(function, {}), **options})
 
 
-FUNCTIONS = {
-    "distort": lambda X: distort(X, np.random.default_rng(0)),
-    "deskew": deskew,
-    "adversarial": partial(adversarial, rng=None, net=FullyConnectedNet(64, [5], 4, seed=0)),
-}
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize(
-    ("look_alike", "what"),
-    [
-        (lambda X: X.astype(">f4"), "array of >f4"),
-        (lambda X: X.astype(">f8"), "array of >f8"),
-        (lambda X: X.astype(np.float16), "array of float16"),
-        (lambda X: X.astype(np.complex128), "array of complex128"),
-        (lambda X: X.astype(object), "array of object"),
-        (lambda X: X.astype(bool), "array of bool"),
-        (lambda X: np.ma.masked_array(X, X > 3), "a MaskedArray of uint8"),
-        (lambda X: X.view(np.recarray), "a recarray of uint8"),
-        (lambda X: np.matrix(X.reshape(len(X), -1)), "a matrix of uint8"),
-        (lambda X: X.tolist(), "list"),
-    ],
-)
-def test_look_alikes_of_images_are_refused(function, look_alike, what, digits):
-    X = look_alike(digits[:, :, 6:14, 6:14])
-    with pytest.raises(TypeError, match=f"{function}: X must be an array .* got .*{what}"):
-        FUNCTIONS[function](X)
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", [partial(distort, shift=0), deskew, shift])
 def test_memory_map_is_taken(function, digits, tmp_path):
-    X = np.memmap(tmp_path / "X", np.uint8, "w+", shape=(6, 1, 8, 8))
-    X[...] = digits[:, :, 6:14, 6:14]
-    np.testing.assert_array_equal(FUNCTIONS[function](X), FUNCTIONS[function](np.array(X)))
+    X = np.memmap(tmp_path / "X", np.uint8, "w+", shape=digits.shape)
+    X[...] = digits
+    options = {"rng": np.random.default_rng(0)} if isinstance(function, partial) else {}
+    again = {"rng": np.random.default_rng(0)} if options else {}
+    np.testing.assert_array_equal(function(X, **options), function(digits, **again))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -305,12 +281,6 @@ def test_adversarial_without_a_gradient_or_a_size(rng):
     np.testing.assert_allclose(np.abs(adversarial(X, rng, net=net) - X), 0.5, rtol=1e-5)
     net.params["W1"][...] = 0
     np.testing.assert_array_equal(adversarial(X, rng, net=net), X)
-    with pytest.raises(ValueError, match="adversarial: size must be a finite number >= 0"):
-        adversarial(X, rng, net=net, size=-1)
-    with pytest.raises(TypeError, match="X must be an array"):
-        adversarial([[1.0]], rng, net=net)
-    with pytest.raises(TypeError, match="net must be a network with input_gradient, got function"):
-        adversarial(X, rng, net=lambda X: X)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, -1), (-3, 5), (9, 0), (0, -12)])
@@ -324,13 +294,3 @@ def test_shift(rows, columns, rng):
     assert out.dtype == X.dtype
     np.testing.assert_array_equal(out, expected)
     assert not np.shares_memory(out, X)
-
-
-def test_shift_refuses():
-    X = np.zeros((2, 1, 9, 12))
-    with pytest.raises(ValueError, match=r"shift: rows must be at least -9, got -10"):
-        shift(X, rows=-10)
-    with pytest.raises(TypeError, match=r"shift: columns must be an integer, got 0\.5"):
-        shift(X, columns=0.5)
-    with pytest.raises(TypeError, match="shift: X must be an array"):
-        shift(X[0])
