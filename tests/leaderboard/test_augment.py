@@ -1,7 +1,5 @@
 """Changed images: references, exact special cases, statistics, bad input."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
@@ -74,19 +72,17 @@ class Fixed(np.random.Generator):
         return np.ones(size, dtype)
 
 
-def test_quarter_turn(digits):
-    out = distort(digits, Fixed(1, 0, 0, 0), **{**NONE, "rotation": 90})
-    np.testing.assert_allclose(out, np.rot90(digits, -1, axes=(2, 3)) / 255, atol=1e-4)
-
-
-def test_shift_is_in_pixels(digits):
-    out = distort(digits, Fixed(1, -1, 0, 0), **{**NONE, "shift": 3})
-    np.testing.assert_allclose(out, np.roll(digits, (-3, 3), axis=(2, 3)) / 255, atol=1e-5)
-
-
-def test_constant_displacement_is_a_shift(digits):
-    out = distort(digits, Fixed(0, 0, 0, 0), **{**NONE, "elastic": 2})
-    np.testing.assert_allclose(out, np.roll(digits, (-2, -2), axis=(2, 3)) / 255, atol=1e-4)
+@pytest.mark.parametrize(
+    ("signs", "amount", "change"),
+    [
+        ((1, 0, 0, 0), {"rotation": 90}, lambda X: np.rot90(X, -1, axes=(2, 3))),
+        ((1, -1, 0, 0), {"shift": 3}, lambda X: np.roll(X, (-3, 3), axis=(2, 3))),
+        ((0, 0, 0, 0), {"elastic": 2}, lambda X: np.roll(X, (-2, -2), axis=(2, 3))),
+    ],
+)
+def test_exact_distortions(signs, amount, change, digits):
+    out = distort(digits, Fixed(*signs), **{**NONE, **amount})
+    np.testing.assert_allclose(out, change(digits) / 255, atol=1e-4)
 
 
 def test_scale_of_height_and_width(digits):
@@ -210,26 +206,20 @@ IMAGES = np.zeros((2, 1, 8, 8))
     [
         (distort, np.zeros((2, 784)), {}, TypeError, "X"),
         (distort, IMAGES.astype(int), {}, TypeError, "X"),
-        (distort, IMAGES.astype(object), {}, TypeError, "X"),
         (distort, IMAGES.tolist(), {}, TypeError, "X"),
         (distort, np.ma.masked_array(IMAGES, IMAGES > 3), {}, TypeError, "X"),
-        (distort, IMAGES, {"rng": None}, TypeError, "rng"),
         (distort, IMAGES, {"rng": 0}, TypeError, "rng"),
         (distort, IMAGES, {"shift": -1}, ValueError, "shift"),
         (distort, IMAGES, {"elastic": np.nan}, ValueError, "elastic"),
         (distort, IMAGES, {"rotation": "a"}, TypeError, "rotation"),
         (distort, IMAGES, {"grid": 3}, ValueError, "grid"),
         (deskew, np.zeros((2, 784)), {}, TypeError, "X"),
-        (deskew, IMAGES.astype(int), {}, TypeError, "X"),
-        (deskew, IMAGES.tolist(), {}, TypeError, "X"),
         (deskew, IMAGES - 0.5, {}, ValueError, "X"),
         (deskew, IMAGES + np.nan, {}, ValueError, "X"),
-        (deskew, IMAGES + np.inf, {}, ValueError, "X"),
         (deskew, IMAGES, {"width": 0}, ValueError, "width"),
         (shift, IMAGES[0], {}, TypeError, "X"),
         (adversarial, IMAGES, {"size": -1}, ValueError, "size"),
         (adversarial, IMAGES, {"net": len}, TypeError, "net"),
-        (adversarial, IMAGES.tolist(), {}, TypeError, "X"),
     ],
 )
 def test_bad_input(function, X, options, error, message, rng):
@@ -238,13 +228,11 @@ def test_bad_input(function, X, options, error, message, rng):
         function(X, **{**defaults.get(function, {}), **options})
 
 
-@pytest.mark.parametrize("function", [partial(distort, shift=0), deskew, shift])
-def test_memory_map_is_taken(function, digits, tmp_path):
+def test_memory_map_is_taken(digits, tmp_path):
     X = np.memmap(tmp_path / "X", np.uint8, "w+", shape=digits.shape)
     X[...] = digits
-    options = {"rng": np.random.default_rng(0)} if isinstance(function, partial) else {}
-    again = {"rng": np.random.default_rng(0)} if options else {}
-    np.testing.assert_array_equal(function(X, **options), function(digits, **again))
+    for function in (deskew, shift, lambda X: distort(X, np.random.default_rng(0))):
+        np.testing.assert_array_equal(function(X), function(digits))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import interrupted_after, kill_at_random
 
 from conv_net import ConvNet
 from data_utils import load_mnist, read_submission
@@ -65,60 +65,46 @@ def negative(X):
 
 
 def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, monkeypatch):
-    training = tiny._replace(preprocess=negative)
-    monkeypatch.setitem(RECIPES, "tiny", [training])
-    model, table = run("tiny", data, checkpoints=tmp_path / "a", verbose=False)
-    assert table["validation accuracy"][0] == np.mean(model.predict(data["X_val"]) == data["y_val"])
-    monkeypatch.setitem(RECIPES, "tiny", [tiny])
+    calls = []
+
+    def negative_once(X):
+        calls.append(len(X))
+        return negative(X)
+
+    monkeypatch.setitem(RECIPES, "three", [tiny._replace(preprocess=negative_once)] * 2)
+    model, table = run("three", data, workers=1, checkpoints=tmp_path / "a", verbose=False)
+    assert calls == [len(data["X_train"]), len(data["X_val"])]  # networks share what is prepared
+    accuracy = np.mean(model.networks[0].predict(negative(data["X_val"])) == data["y_val"])
+    assert table["validation accuracy"][0] == accuracy
+    monkeypatch.setitem(RECIPES, "three", [tiny] * 2)
     negatives = {**data, "X_train": negative(data["X_train"]), "X_val": negative(data["X_val"])}
-    other, _ = run("tiny", negatives, checkpoints=tmp_path / "b", verbose=False)
+    other, _ = run("three", negatives, workers=1, checkpoints=tmp_path / "b", verbose=False)
     assert same(model.networks[0], other.networks[0])
     np.testing.assert_array_equal(model.loss(data["X_test"]), other.loss(negative(data["X_test"])))
 
 
-def test_networks_of_a_recipe_share_the_preparation_of_the_images(
-    tiny, data, tmp_path, monkeypatch
-):
-    calls = []
-
-    def negative(X):
-        calls.append(len(X))
-        return 255 - X
-
-    trainings = [tiny._replace(preprocess=negative)] * 2 + [tiny]
-    monkeypatch.setitem(RECIPES, "three", trainings)
-    run("three", data, checkpoints=tmp_path, workers=1, verbose=False)
-    assert calls == [len(data["X_train"]), len(data["X_val"])]
-
-
 def test_undistorted_leaves_out_what_was_made_for_digits(tiny, data, tmp_path, monkeypatch):
-    plain, _ = run("tiny", data, checkpoints=tmp_path, verbose=False)
-    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(**UPRIGHT)])
     options = {"checkpoints": tmp_path, "verbose": False}
+    plain, _ = run("tiny", data, **options)
+    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(**UPRIGHT)])
     with pytest.raises(ValueError, match=r"tiny-0\.npz"):  # of other settings
         run("tiny", data, **options)
     undistorted, table = run("tiny", data, undistorted=True, **options)
-    assert same(undistorted.networks[0], plain.networks[0])
-    X = data["X_test"]
     assert len(undistorted.networks) == 1  # and one view
-    np.testing.assert_array_equal(undistorted.loss(X), plain.loss(X))
+    np.testing.assert_array_equal(undistorted.loss(data["X_test"]), plain.loss(data["X_test"]))
     assert table["network"].tolist() == ["tiny-undistorted"]
-    names = sorted(path.name for path in tmp_path.glob("*.npz"))
-    assert names == ["tiny-0.npz", "tiny-undistorted-0.npz"]
 
 
-def test_without_validation_images_the_last_epoch_counts(tiny, folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(preprocess=negative)])
+def test_without_validation_images_the_last_epoch_counts(tiny, folder, tmp_path):
     data = load_mnist(folder, num_val=0, verbose=False)
     model, table = run("tiny", data, checkpoints=tmp_path, verbose=False)
-    solver = make_solver(tiny, {**data, "X_train": negative(data["X_train"])}, 0)
+    solver = make_solver(tiny, data, 0)
     solver.train()
     params = model.networks[0].params
     assert all(np.array_equal(params[name], w) for name, w in solver.last_params.items())
     assert len(solver.y_train) == 400
     assert table["network"].tolist() == ["tiny-all-images"]
     assert np.isnan(table["validation accuracy"][0])
-    assert [path.name for path in tmp_path.glob("*.npz")] == ["tiny-all-images-0.npz"]
 
 
 def test_command_on_all_images(command, tmp_path, capsys):
@@ -146,15 +132,14 @@ def test_flop(tiny):
     assert flop(Training("conv", network, 1), X) == 2 * 7 * (2 * first + 3 * others)
 
 
-def test_distorted_images_can_be_made_adversarial(tiny, data, tmp_path, monkeypatch):
+def test_distorted_images_can_be_made_adversarial(tiny, data):
     seen = []
 
     def darker(X, rng):
         seen.append(X)
         return X // 2
 
-    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(transform=darker, adversarial=0.5)])
-    solver = make_solver(RECIPES["tiny"][0], data, 0)
+    solver = make_solver(tiny._replace(transform=darker, adversarial=0.5), data, 0)
     X = data["X_train"][:5]
     out = solver.transform(X, np.random.default_rng(0))
     assert seen[0] is X
@@ -178,55 +163,34 @@ def test_a_prediction_is_a_mean_over_shifted_views(rng):
     assert len({id(function) for function in model.preprocess}) == 6  # two networks share five
 
 
-def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
-    first, row = run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
+def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_path):
+    options = {"checkpoints": tmp_path, "verbose": False}
+    first, row = run("tiny", data, seed=1, **options)
     written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
-    again, table = run("three", data, seed=0, checkpoints=tmp_path, verbose=False)
+    again, table = run("three", data, seed=0, **options)
     assert same(first.networks[0], again.networks[1])
-    assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
     assert table["seconds"][1] == row["seconds"][0]
-
-
-def test_adversarial_training_helps_against_adversarial_examples(tiny, data, tmp_path, monkeypatch):
-    losses = []
-    for size in (0.0, 1.0):
-        training = tiny._replace(adversarial=size, num_epochs=20)
-        monkeypatch.setitem(RECIPES, "tiny", [training])
-        model, _ = run("tiny", data, checkpoints=tmp_path / str(size), verbose=False)
-        net = model.networks[0]
-        X = adversarial(data["X_val"], np.random.default_rng(0), net=net, size=1.0)
-        losses.append(net.loss(X, data["y_val"])[0])
-    assert losses[1] < 0.9 * losses[0]
+    other = {**data, "X_train": data["X_train"] ^ 1}
+    with pytest.raises(ValueError, match="tiny-0"):
+        run("tiny", other, **options)
+    fresh, _ = run("tiny", other, fresh=True, **options)
+    new, _ = run("tiny", other, checkpoints=tmp_path / "new", verbose=False)
+    assert same(fresh.networks[0], new.networks[0])
+    assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_stopped_run_goes_on(tiny, data, tmp_path, monkeypatch):
+def test_stopped_command_goes_on(command, tiny, data, tmp_path, monkeypatch, foreground):
+    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(transform=interrupted_after(30))])
+    with pytest.raises(SystemExit, match="resumes"):  # in the second of three epochs
+        command("tiny")
+    assert not (tmp_path / "submission.csv").exists()
+    command("tiny")
+    assert len(read_submission(tmp_path / "submission.csv")) == 50
+    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(transform=interrupted_after(0))])
+    stopped, _ = run("tiny", data, verbose=False)
     whole, _ = run("tiny", data, checkpoints=tmp_path / "whole", verbose=False)
-
-    def interrupted(X, rng):
-        interrupted.calls += 1
-        if interrupted.calls == 30:  # in the second of three epochs of 18 iterations
-            os.kill(os.getpid(), signal.SIGINT)
-        return X
-
-    interrupted.calls = 0
-    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(transform=interrupted)])
-    with pytest.raises(KeyboardInterrupt):
-        run("tiny", data, checkpoints=tmp_path, verbose=False)
-    assert interrupted.calls == 30
-    resumed, _ = run("tiny", data, checkpoints=tmp_path, verbose=False)
-    assert same(resumed.networks[0], whole.networks[0])
-
-
-def test_fresh_trains_again(tiny, data, tmp_path):
-    other = {**data, "X_train": data["X_train"] ^ 1}
-    run("tiny", data, checkpoints=tmp_path, verbose=False)
-    run("tiny", data, seed=1, checkpoints=tmp_path, verbose=False)
-    written = (tmp_path / "tiny-1.npz").stat().st_mtime_ns
-    fresh, _ = run("tiny", other, checkpoints=tmp_path, fresh=True, verbose=False)
-    again, _ = run("tiny", other, checkpoints=tmp_path / "new", verbose=False)
-    assert same(fresh.networks[0], again.networks[0])
-    assert (tmp_path / "tiny-1.npz").stat().st_mtime_ns == written
+    assert same(stopped.networks[0], whole.networks[0])
 
 
 def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
@@ -248,36 +212,32 @@ def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, ca
     predictions = model.predict(data["X_test"])
     assert np.array_equal(read_submission(tmp_path / "out.csv", 50), predictions)
     runs = pd.read_csv(tmp_path / "r.csv")
-    assert runs[["recipe", "seed"]].to_numpy().tolist() == [
-        ["quick", 0],
-        ["three", 2],
-        ["three", 3],
-    ]
+    assert runs["recipe"].tolist() == ["quick", "three", "three"]
+    assert runs["seed"].tolist() == [0, 2, 3]
     assert runs["test error"][2] == np.mean(predictions != data["y_test"])
     error = np.mean(model.predict(data["X_val"]) != data["y_val"])
     assert runs["validation error"][2] == round(error, 6)
     assert f"validation error {runs['validation error'][2]}" in capsys.readouterr().out
     table = summary(tmp_path / "r.csv")
-    assert table["recipe"].tolist() == ["three", "quick"]
+    assert table["recipe"].tolist() == ["three", "quick"]  # by TFLOP
     assert table["seeds"].tolist() == [2, 1]
     for name in ("validation error", "test error", "TFLOP", "minutes"):
         assert table[name][0] == pytest.approx(runs[name][1:].mean())
     assert table["worst"][0] == runs["test error"][1:].max()
-    assert table["TFLOP"].tolist() == sorted(table["TFLOP"])
 
 
 def test_command_with_other_settings(command, data, tmp_path):
     settings = {"hidden_dim": [7, 6], "num_epochs": 2}
-    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    command("three", *words, "--record", "r.csv")
-    command("three")  # with checkpoints of its own
-    assert len(list((tmp_path / "checkpoints").glob("*.npz"))) == 6
-    model, table = run("three", data, settings=settings, verbose=False)
-    assert len(list((tmp_path / "checkpoints").glob("*.npz"))) == 6
-    assert [net.params["W2"].shape for net in model.networks] == [(7, 6)] * 3
-    recipe = "three --set hidden_dim=[7, 6] --set num_epochs=2"
+    command("tiny", "--set", "hidden_dim=[7,6]", "--set", "num_epochs=2", "--record", "r.csv")
+    command("tiny")  # with a checkpoint of its own
+    model, table = run("tiny", data, settings=settings, verbose=False)
+    assert model.networks[0].params["W2"].shape == (7, 6)
+    name = "tiny-hidden_dim=[7, 6]-num_epochs=2"
+    assert table["network"].tolist() == [name]
+    names = {path.stem for path in (tmp_path / "checkpoints").glob("*.npz")}
+    assert names == {"tiny-0", f"{name}-0"}
+    recipe = "tiny --set hidden_dim=[7, 6] --set num_epochs=2"
     assert summary(tmp_path / "r.csv")["recipe"].tolist() == [recipe]
-    assert table["network"].unique().tolist() == ["tiny-hidden_dim=[7, 6]-num_epochs=2"]
 
 
 # A script, which a process that imports it would run again.
@@ -313,27 +273,22 @@ recipes.main()
 """
 
 
-def start_slow(folder, place):
-    """Start the command; it writes a submission and checkpoints to place."""
-    command = [sys.executable, "-c", SLOW, "quick", "--data", str(folder)]
-    command += ["--checkpoints", str(place), "--out", str(place.parent / f"{place.name}.csv")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, **pipes)
-
-
-def wait_for(path):
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def slow_command(folder, place):
+    """Return the command, which writes checkpoints to a folder, and a submission beside it."""
+    options = ["--data", folder, "--checkpoints", place, "--out", place.with_suffix(".csv")]
+    return [sys.executable, "-c", SLOW, "quick", *map(str, options)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
 def test_killed_command_leaves_nobody_behind_and_resumes_at_once(folder, tmp_path):
-    child = start_slow(folder, tmp_path / "a")
-    wait_for(tmp_path / "a/quick-0.npz")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    child = subprocess.Popen(slow_command(folder, tmp_path / "a"), **pipes)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "a/quick-0.npz").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     child.kill()
-    again = start_slow(folder, tmp_path / "a")
+    again = subprocess.Popen(slow_command(folder, tmp_path / "a"), **pipes)
     child.communicate(timeout=20)  # returns when the last process that can print has ended
     _, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors
@@ -342,41 +297,15 @@ def test_killed_command_leaves_nobody_behind_and_resumes_at_once(folder, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
-def test_command_killed_at_random_moments(folder, tmp_path, capsys):
-    rng, kills, runs, written = random.Random(0), 0, 0, set()
+def test_command_killed_at_random_moments(folder, tmp_path):
+    kill_at_random(slow_command(folder, tmp_path / "whole"), None, None, cwd=ROOT)
+    expected = (tmp_path / "whole.csv").read_bytes()
+    rng, kills, runs = random.Random(0), 0, 0
     while kills < 20:
         place = tmp_path / str(runs)
-        while not place.with_suffix(".csv").exists():
-            child = start_slow(folder, place)
-            try:
-                # The first run is left alone: it says what the others must come to.
-                _, errors = child.communicate(timeout=rng.uniform(0.5, 3) if runs else 120)
-                assert child.returncode == 0, errors
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.communicate(timeout=20)
-                kills += 1
-        written.add(place.with_suffix(".csv").read_bytes())
-        assert not list(place.glob("*.tmp"))
+        kills += len(kill_at_random(slow_command(folder, place), rng, 2.5, cwd=ROOT)) - 1
+        assert place.with_suffix(".csv").read_bytes() == expected
         runs += 1
-    assert len(written) == 1
-    with capsys.disabled():
-        print(f"\n{kills} kills of {runs - 1} runs")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_command_stopped_by_ctrl_c_goes_on(folder, tmp_path):
-    child = start_slow(folder, tmp_path / "a")
-    wait_for(tmp_path / "a/quick-0.npz")
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
-    assert child.returncode == 1
-    assert "resumes" in errors
-    assert not (tmp_path / "a.csv").exists()
-    again = start_slow(folder, tmp_path / "a")
-    out, _ = again.communicate(timeout=60)
-    assert "validation error" in out
-    assert len(read_submission(tmp_path / "a.csv")) == 50
 
 
 def test_readme_says_what_was_measured():
@@ -425,13 +354,6 @@ def test_bad_arguments_name_themselves(arguments, error, message, tiny, data, tm
     options = {"name": "tiny", "data": data, "checkpoints": tmp_path, **arguments}
     with pytest.raises(error, match=message):
         run(**options)
-
-
-def test_checkpoint_of_other_data(tiny, data, tmp_path):
-    run("tiny", data, checkpoints=tmp_path, verbose=False)
-    other = {**data, "X_train": data["X_train"] ^ 1}
-    with pytest.raises(ValueError, match="tiny-0"):
-        run("tiny", other, checkpoints=tmp_path, verbose=False)
 
 
 def test_ensemble_takes_the_mean_of_the_scores(rng):

@@ -11,7 +11,7 @@ from conv_net import ConvNet
 from layers import softmax_loss
 from leaderboard.augment import deskew, distort
 from leaderboard.recipes import RECIPES, summary
-from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_rows, read_trials
+from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_trials
 from leaderboard.training import flop, make_solver, predictor, settings_of, variant
 from leaderboard.trials import held_out, run_trial
 
@@ -128,10 +128,8 @@ def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
     [
         (["--held-out", "--set", "elastic=1"], "elastic"),
         (["--held-out", "--set", "hidden_dim=[0]"], "hidden_dim"),
-        (["--set", "hidden_dim=[0"], "hidden_dim"),
         (["--set", "learning_rate"], "learning_rate"),
         (["--set", "normalization=b"], "normalization"),
-        (["--set", "=1"], "name"),
         (["--held-out", "--all-images"], "--held-out"),
         (["--note", "a"], "--note"),
         (["--held-out", "--record", "file.csv"], "file.csv"),
@@ -152,22 +150,16 @@ def test_what_does_not_fit_is_found_before_the_training(words, message, command,
     assert {p.name: p.read_text() for p in tmp_path.glob("*.csv")} == files
 
 
-def test_a_row_begins_a_line_of_its_own(tmp_path):
-    path = tmp_path / "runs.csv"
-    for seed in range(3):
-        add_rows(path, RUN_COLUMNS, {"recipe": "a", "seed": seed})
-        path.write_text(path.read_text().rstrip("\n"))
-    assert read_rows(path, RUN_COLUMNS)["seed"].tolist() == [0, 1, 2]
-    assert path.read_text().splitlines()[1] == "a,0,,,,"
-
-
 def test_several_runs_begin_one_file(tmp_path):
     path = tmp_path / "runs.csv"
     rows = [{"recipe": "a", "seed": i} for i in range(24)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(partial(add_rows, path, RUN_COLUMNS), rows))
-    assert path.read_text().count("recipe") == 1
-    assert sorted(read_rows(path, RUN_COLUMNS)["seed"]) == list(range(24))
+    path.write_text(path.read_text().rstrip("\n"))  # as an editor may leave it
+    add_rows(path, RUN_COLUMNS, {"recipe": "b", "seed": 24})
+    lines = path.read_text().splitlines()
+    assert lines[0] == ",".join(RUN_COLUMNS)
+    assert sorted(lines[1:]) == sorted([*(f"a,{i},,,," for i in range(24)), "b,24,,,,"])
 
 
 HEADER = ",".join(RUN_COLUMNS)
@@ -181,7 +173,6 @@ HEADER = ",".join(RUN_COLUMNS)
         ",".join(RUN_COLUMNS[:-1]) + "\n",
         f"{HEADER}\nquick,0,x,y,z,1\n",
         f"{HEADER}\nquick,0,1,1,1,1\nquick,0,1,1,1,1,1,1\n",
-        f'{HEADER}\n"quick,0,1,1,1,1\n',
         "\0\1\xff\xfe" * 50,
     ],
 )
@@ -191,11 +182,9 @@ def test_a_file_that_is_no_table_is_named(content, tmp_path):
         summary(tmp_path / "runs.csv")
 
 
-def test_summary_of_no_runs_and_of_no_path(tmp_path):
+def test_summary_of_no_runs_and_of_no_file(tmp_path):
     add_rows(tmp_path / "runs.csv", RUN_COLUMNS)
     assert list(summary(tmp_path / "runs.csv").columns) == list(summary().columns)
-    with pytest.raises(TypeError, match="path"):
-        summary(3)
     with pytest.raises(FileNotFoundError, match="missing"):
         summary(tmp_path / "missing.csv")
 
