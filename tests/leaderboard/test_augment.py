@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage, special
 from scipy.interpolate import BSpline
-from scipy.ndimage import affine_transform, map_coordinates
 
 from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, displacement_basis, distort, interpolate, shift
@@ -21,22 +21,20 @@ def digits(rng):
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (3, 3, 9, 14), (2, 1, 1, 7)])
-def test_no_distortion_is_the_identity(rng, shape):
-    X = rng.integers(0, 256, shape, dtype=np.uint8)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_no_distortion_is_the_identity(rng, shape, dtype, tmp_path):
+    X = np.memmap(tmp_path / "X", dtype, "w+", shape=shape)
+    X[...] = rng.integers(0, 256, shape)
     out = distort(X, rng, **NONE)
-    assert out.dtype == np.float32
-    np.testing.assert_allclose(out, X / 255, atol=1e-5)
-    for dtype in (np.float32, np.float64):
-        out = distort(X.astype(dtype), rng, **NONE)
-        assert out.dtype == dtype
-        np.testing.assert_allclose(out, X, atol=2e-3)
+    assert out.dtype == (np.float32 if dtype == np.uint8 else dtype)
+    np.testing.assert_allclose(out, X / 255 if dtype == np.uint8 else X, atol=2e-3)
 
 
 def test_interpolation_agrees_with_scipy(rng):
     X = rng.random((4, 2, 9, 12))
     rows, columns = rng.uniform(-9, 9, (2, 4, 108))
     expected = [
-        [map_coordinates(c, [r + 4, k + 5.5], order=1, mode="grid-constant") for c in image]
+        [ndimage.map_coordinates(c, [r + 4, k + 5.5], order=1, mode="grid-constant") for c in image]
         for image, r, k in zip(X, rows, columns, strict=True)
     ]
     ours = interpolate(X, rows.copy(), columns.copy(), np.dtype(float))
@@ -96,35 +94,27 @@ def test_scale_of_height_and_width(digits):
 def test_each_image_has_its_own_and_the_seed_decides(digits):
     same = np.repeat(digits[:1], 4, axis=0)
     out = distort(same, np.random.default_rng(5))
-    for i in range(1, 4):
-        assert np.abs(out[i] - out[0]).max() > 0.1
+    assert (np.abs(out[1:] - out[0]).max(axis=(1, 2, 3)) > 0.1).all()
     np.testing.assert_array_equal(out, distort(same, np.random.default_rng(5)))
     assert not np.array_equal(out, distort(same, np.random.default_rng(6)))
 
 
 def test_values_stay_in_range_and_x_is_left_alone(digits, rng):
     before = digits.copy()
-    for _ in range(20):
-        out = distort(digits, rng, elastic=5.0, shift=9.0)
-        assert out.min() >= 0
-        assert out.max() <= 1 + 1e-6
+    out = distort(np.repeat(digits, 20, axis=0), rng, elastic=5.0, shift=9.0)
+    assert 0 <= out.min() < out.max() <= 1 + 1e-6
     np.testing.assert_array_equal(digits, before)
     assert distort(digits[:0], rng).shape == (0, 1, 28, 28)
 
 
-def test_most_ink_is_kept(digits, rng):
-    ink = distort(np.repeat(digits, 50, axis=0), rng).sum() / (50 * digits.sum() / 255)
-    assert 0.9 < ink < 1.1
-
-
 def moments(X):
     """Means of row and column, standard deviation of each, covariance, of single images' ink."""
+    rows, columns = np.indices(X.shape[2:]).reshape(2, -1)
     found = []
-    for image in X.sum(axis=1):
-        rows, columns = np.indices(image.shape)
-        mean = np.average(rows, weights=image), np.average(columns, weights=image)
-        cov = np.cov(rows.ravel(), columns.ravel(), aweights=image.ravel(), bias=True)
-        found.append((*mean, *np.sqrt(np.diag(cov)), cov[0, 1]))
+    for ink in X.sum(axis=1).reshape(len(X), -1):
+        cov = np.cov(rows, columns, aweights=ink, bias=True)
+        means = [np.average(places, weights=ink) for places in (rows, columns)]
+        found.append((*means, *np.sqrt(np.diag(cov)), cov[0, 1]))
     return np.array(found).T
 
 
@@ -153,20 +143,14 @@ def test_deskew_sets_upright_and_brings_widths_nearer(slanted):
 
 
 def test_deskew_agrees_with_scipy(slanted):
-    out = deskew(slanted)
-    for image, ours, (row, column, height, width, covariance) in zip(
-        slanted, out, moments(slanted).T, strict=True
+    for image, ours, (*centre, height, width, covariance) in zip(
+        slanted, deskew(slanted), moments(slanted).T, strict=True
     ):
         slant = covariance / height**2
         stretch = np.sqrt(np.sqrt(width**2 - slant * covariance) / 3.6)
         matrix = np.array([[1, 0], [slant, stretch]])
-        centre = np.array([row, column])
-        expected = [
-            affine_transform(
-                channel, matrix, centre - matrix @ centre, order=1, mode="grid-constant"
-            )
-            for channel in image
-        ]
+        place = {"offset": centre - matrix @ centre, "order": 1, "mode": "grid-constant"}
+        expected = [ndimage.affine_transform(channel, matrix, **place) for channel in image]
         np.testing.assert_allclose(ours, expected, atol=1e-9)
 
 
@@ -181,21 +165,17 @@ def test_deskew_limits_the_stretch(width, factor):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     X = np.concatenate([slanted, np.zeros_like(slanted[:1])])
-    whole = deskew(X)
-    X = np.rint(255 * X).astype(dtype) if dtype == np.uint8 else X.astype(dtype)
-    before = X.copy()
+    expected, scale = deskew(X), 255 if dtype == np.uint8 else 1
+    X = np.rint(scale * X).astype(dtype) if dtype == np.uint8 else X.astype(dtype)
     out = deskew(X)
     assert (out.dtype, out.shape) == (dtype, X.shape)
-    scale = 255 if dtype == np.uint8 else 1
-    np.testing.assert_allclose(out / scale, whole, atol=0.02 if dtype == np.uint8 else 1e-3)
+    np.testing.assert_allclose(out / scale, expected, atol=0.02 if dtype == np.uint8 else 1e-3)
     assert not out[-1].any()
-    np.testing.assert_array_equal(X, before)
     assert deskew(X[:0]).shape == (0, 2, 40, 36)
     # Images do not depend on their neighbours, nor on how many are done at a time.
     many = deskew(np.concatenate([X] * 120))
     np.testing.assert_array_equal(many, np.concatenate([out] * 120))
-    one_row = np.full((2, 1, 1, 5), 3, dtype)
-    assert np.isfinite(deskew(one_row)).all()
+    assert np.isfinite(deskew(np.full((2, 1, 1, 5), 3, dtype))).all()
 
 
 IMAGES = np.zeros((2, 1, 8, 8))
@@ -205,19 +185,15 @@ IMAGES = np.zeros((2, 1, 8, 8))
     ("function", "X", "options", "error", "message"),
     [
         (distort, np.zeros((2, 784)), {}, TypeError, "X"),
-        (distort, IMAGES.astype(int), {}, TypeError, "X"),
         (distort, IMAGES.tolist(), {}, TypeError, "X"),
-        (distort, np.ma.masked_array(IMAGES, IMAGES > 3), {}, TypeError, "X"),
+        (distort, np.ma.masked_array(IMAGES), {}, TypeError, "X"),
         (distort, IMAGES, {"rng": 0}, TypeError, "rng"),
         (distort, IMAGES, {"shift": -1}, ValueError, "shift"),
-        (distort, IMAGES, {"elastic": np.nan}, ValueError, "elastic"),
-        (distort, IMAGES, {"rotation": "a"}, TypeError, "rotation"),
         (distort, IMAGES, {"grid": 3}, ValueError, "grid"),
-        (deskew, np.zeros((2, 784)), {}, TypeError, "X"),
+        (deskew, IMAGES.astype(int), {}, TypeError, "X"),
         (deskew, IMAGES - 0.5, {}, ValueError, "X"),
         (deskew, IMAGES + np.nan, {}, ValueError, "X"),
         (deskew, IMAGES, {"width": 0}, ValueError, "width"),
-        (shift, IMAGES[0], {}, TypeError, "X"),
         (adversarial, IMAGES, {"size": -1}, ValueError, "size"),
         (adversarial, IMAGES, {"net": len}, TypeError, "net"),
     ],
@@ -228,36 +204,22 @@ def test_bad_input(function, X, options, error, message, rng):
         function(X, **{**defaults.get(function, {}), **options})
 
 
-def test_memory_map_is_taken(digits, tmp_path):
-    X = np.memmap(tmp_path / "X", np.uint8, "w+", shape=digits.shape)
-    X[...] = digits
-    for function in (deskew, shift, lambda X: distort(X, np.random.default_rng(0))):
-        np.testing.assert_array_equal(function(X), function(digits))
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_adversarial_example_is_where_the_loss_grows(rng, dtype):
-    net = FullyConnectedNet(36, [20], 4, seed=0)
-    X = rng.integers(0, 256, (50, 1, 6, 6), dtype=np.uint8)
+    X = rng.integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
     as_floats = (X / 255).astype(np.float32 if dtype == np.uint8 else dtype)
     X = X if dtype == np.uint8 else as_floats
-    before = X.copy()
-    out = adversarial(X, rng, net=net, size=0.01)
+    out = adversarial(X, rng, net=NET, size=0.01)
     assert (out.dtype, out.shape) == (as_floats.dtype, X.shape)
-    np.testing.assert_array_equal(X, before)
-    way = (out - as_floats).reshape(50, -1)
-    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 0.01, rtol=1e-2)
+    distance = np.linalg.norm((out - as_floats).reshape(50, -1), axis=1)
+    np.testing.assert_allclose(distance, 0.01, rtol=1e-2)
     # No other way of the same length raises an example's loss for the class it is taken for more.
-    labels = net.predict(X)
-
-    def losses(x):
-        return np.array([net.loss(x[i : i + 1], labels[i : i + 1])[0] for i in range(50)])
-
-    for _ in range(5):
-        other = rng.standard_normal(way.shape)
-        other *= 0.01 / np.linalg.norm(other, axis=1, keepdims=True)
-        other = (as_floats + other.reshape(X.shape)).astype(as_floats.dtype)
-        assert (losses(out) > losses(other)).all()
+    indices = np.arange(50), NET.predict(X)
+    losses = -special.log_softmax(NET.loss(out).astype(float), axis=1)[indices]
+    for way in rng.standard_normal((5, 50, 64)):
+        way *= 0.01 / np.linalg.norm(way, axis=1, keepdims=True)
+        scores = NET.loss((as_floats + way.reshape(X.shape)).astype(as_floats.dtype))
+        assert (losses > -special.log_softmax(scores.astype(float), axis=1)[indices]).all()
 
 
 def test_adversarial_without_a_gradient_or_a_size(rng):
@@ -272,13 +234,8 @@ def test_adversarial_without_a_gradient_or_a_size(rng):
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, -1), (-3, 5), (9, 0), (0, -12)])
-def test_shift(rows, columns, rng):
+def test_shift_agrees_with_scipy(rows, columns, rng):
     X = rng.integers(1, 256, (3, 2, 9, 12), dtype=np.uint8)
     out = shift(X, rows=rows, columns=columns)
-    expected = np.zeros_like(X)
-    for i, j in np.ndindex(9, 12):
-        if 0 <= i + rows < 9 and 0 <= j + columns < 12:
-            expected[:, :, i + rows, j + columns] = X[:, :, i, j]
     assert out.dtype == X.dtype
-    np.testing.assert_array_equal(out, expected)
-    assert not np.shares_memory(out, X)
+    np.testing.assert_array_equal(out, ndimage.shift(X, (0, 0, rows, columns), order=0))
