@@ -12,22 +12,15 @@ from leaderboard import recipes, trials
 from leaderboard.recipes import RECIPES
 from leaderboard.training import Training
 
-NETWORK = partial(FullyConnectedNet, 784, hidden_dim=[20])
-
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A folder of data like MNIST's: 10 images that are easy to tell apart, with noise."""
-    rng = np.random.default_rng(0)
-    prototypes = rng.integers(0, 200, (10, 28, 28))
-    arrays = {}
-    for part, number in (("train", 400), ("test", 50)):
-        labels = np.arange(number) % 10
-        noise = rng.integers(0, 56, (number, 28, 28))
-        arrays[f"x_{part}"] = (prototypes[labels] + noise).astype(np.uint8)
-        arrays[f"y_{part}"] = labels
-    folder = tmp_path_factory.mktemp("data")
-    np.savez(folder / "mnist.npz", **arrays)
+    rng, labels = np.random.default_rng(0), np.arange(450) % 10
+    prototypes, noise = rng.integers(0, 200, (10, 28, 28)), rng.integers(0, 56, (450, 28, 28))
+    images, folder = (prototypes[labels] + noise).astype(np.uint8), tmp_path_factory.mktemp("data")
+    train, test = {"x_train": images[:400], "y_train": labels[:400]}, images[400:]
+    np.savez(folder / "mnist.npz", **train, x_test=test, y_test=labels[400:])
     return folder
 
 
@@ -39,7 +32,8 @@ def data(folder):
 @pytest.fixture
 def tiny(monkeypatch):
     """The recipes tiny and three; a trial holds out the last 50 images."""
-    training = Training("tiny", NETWORK, num_epochs=3, batch_size=20)
+    network = partial(FullyConnectedNet, 784, hidden_dim=[20])
+    training = Training("tiny", network, num_epochs=3, batch_size=20)
     monkeypatch.setattr(trials, "HELD_OUT", 50)
     monkeypatch.setitem(RECIPES, "tiny", [training])
     monkeypatch.setitem(RECIPES, "three", [training] * 3)

@@ -41,19 +41,16 @@ def test_interpolation_agrees_with_scipy(rng):
     np.testing.assert_allclose(ours.reshape(4, 2, -1), expected, atol=1e-12)
 
 
-def test_basis():
-    basis = displacement_basis(3, 5, 4, np.dtype(float))
-    rows, columns, ones, *points = basis.reshape(-1, 3, 5)
-    np.testing.assert_array_equal(rows[:, 0], [-1, 0, 1])
-    np.testing.assert_array_equal(columns[0], [-2, -1, 0, 1, 2])
-    np.testing.assert_array_equal(ones, 1)
-    np.testing.assert_allclose(sum(points), 1)
-    # The weight of a point along each axis, as scipy's B-spline has it.
+def test_basis_agrees_with_scipy():
+    basis = displacement_basis(3, 5, 4, np.dtype(float)).reshape(-1, 3, 5)
+    rows, columns = np.mgrid[-1:2, -2:3]
+    np.testing.assert_array_equal(basis[:3], [rows, columns, np.ones((3, 5))])
+    # The weight of a point along each axis.
     spline = BSpline.basis_element(np.arange(-2.0, 3.0), extrapolate=False)
     down, across = np.linspace(1, 2, 3), np.linspace(1, 2, 5)
-    for i, j in np.ndindex(4, 4):
+    for point, (i, j) in zip(basis[3:], np.ndindex(4, 4), strict=True):
         expected = np.outer(np.nan_to_num(spline(down - i)), np.nan_to_num(spline(across - j)))
-        np.testing.assert_allclose(points[4 * i + j], expected, atol=1e-15)
+        np.testing.assert_allclose(point, expected, atol=1e-15)
 
 
 class Fixed(np.random.Generator):
@@ -131,15 +128,13 @@ def slanted():
 
 
 def test_deskew_sets_upright_and_brings_widths_nearer(slanted):
-    row, column, height, _, covariance = moments(slanted)
-    assert np.abs(covariance).max() > 5
-    out = deskew(slanted, width=4.0)
-    new_row, new_column, new_height, new_width, new_covariance = moments(out)
-    np.testing.assert_allclose(new_covariance, 0, atol=0.1)
-    np.testing.assert_allclose([new_row, new_column], [row, column], atol=0.05)
-    np.testing.assert_allclose(new_height, height, rtol=0.02)
+    before, after = moments(slanted), moments(deskew(slanted, width=4.0))
+    assert np.abs(before[4]).max() > 5
+    np.testing.assert_allclose(after[4], 0, atol=0.1)
+    np.testing.assert_allclose(after[:2], before[:2], atol=0.05)
+    np.testing.assert_allclose(after[2], before[2], rtol=0.02)
     upright_width = 2.5 + 0.4 * np.arange(8)
-    np.testing.assert_allclose(new_width, np.sqrt(4.0 * upright_width), rtol=0.03)
+    np.testing.assert_allclose(after[3], np.sqrt(4.0 * upright_width), rtol=0.03)
 
 
 def test_deskew_agrees_with_scipy(slanted):
@@ -189,9 +184,7 @@ IMAGES = np.zeros((2, 1, 8, 8))
         (distort, np.ma.masked_array(IMAGES), {}, TypeError, "X"),
         (distort, IMAGES, {"rng": 0}, TypeError, "rng"),
         (distort, IMAGES, {"shift": -1}, ValueError, "shift"),
-        (distort, IMAGES, {"grid": 3}, ValueError, "grid"),
         (deskew, IMAGES.astype(int), {}, TypeError, "X"),
-        (deskew, IMAGES - 0.5, {}, ValueError, "X"),
         (deskew, IMAGES + np.nan, {}, ValueError, "X"),
         (deskew, IMAGES, {"width": 0}, ValueError, "width"),
         (adversarial, IMAGES, {"size": -1}, ValueError, "size"),
@@ -223,11 +216,10 @@ def test_adversarial_example_is_where_the_loss_grows(rng, dtype):
 
 
 def test_adversarial_without_a_gradient_or_a_size(rng):
-    net = FullyConnectedNet(4, [], 2, seed=0)
-    X = rng.random((3, 4)).astype(np.float32)
+    net, X = FullyConnectedNet(4, [], 2, seed=0), rng.random((3, 4)).astype(np.float32)
     np.testing.assert_array_equal(adversarial(X, rng, net=net, size=0), X)
     # A gradient whose square is no float32 still has its direction; one of 0 has none.
-    net.params["W1"][...] = np.array([[1.0, 0.0]] * 4) * 1e-30
+    net.params["W1"][...] = [[1e-30, 0.0]]
     np.testing.assert_allclose(np.abs(adversarial(X, rng, net=net) - X), 0.5, rtol=1e-5)
     net.params["W1"][...] = 0
     np.testing.assert_array_equal(adversarial(X, rng, net=net), X)

@@ -1,6 +1,5 @@
 """Trials: variants of recipes, what is measured and on which images; the tables of both."""
 
-import ast
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -10,7 +9,7 @@ import pytest
 from layers import softmax_loss
 from leaderboard.augment import deskew, distort
 from leaderboard.recipes import RECIPES, summary
-from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_trials
+from leaderboard.record import RUN_COLUMNS, add_rows, read_trials
 from leaderboard.training import flop, make_solver, predictor, settings_of, variant
 from leaderboard.trials import held_out, run_trial
 
@@ -61,25 +60,24 @@ def test_settings_are_looked_up(tiny):
 
 def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, folder):
     training = tiny._replace(num_epochs=5, transform=distort, preprocess=deskew)
-    data, stored = held_out(folder), np.load(folder / "mnist.npz")
+    stored = np.load(folder / "mnist.npz")
     X, y = deskew(stored["x_train"].reshape(-1, 1, 28, 28)), stored["y_train"]
     upright = {"X_train": X[:350], "y_train": y[:350], "X_val": X[350:], "y_val": y[350:]}
-    losses = []
+    measured = []
 
-    def measure(solver):
-        losses.append(softmax_loss(solver.model.loss(X[350:]), y[350:])[0])
+    def measure(model):
+        scores = model.loss(X[350:])
+        error = np.mean(scores.argmax(axis=1) != y[350:])
+        measured.append((error, softmax_loss(scores, y[350:])[0]))
 
-    solver = make_solver(training, upright, 3, after_epoch=measure)
+    solver = make_solver(training, upright, 3, after_epoch=lambda solver: measure(solver.model))
     solver.train()
-    row = run_trial(training, data, seed=3, verbose=False)
-    assert row["error"] == pytest.approx(1 - np.mean(solver.val_acc_history[-3:]), abs=1e-6)
-    assert row["cross-entropy"] == pytest.approx(np.mean(losses[-3:]), abs=1e-6)
-    views = predictor([training._replace(shifted=True)], [solver.model])
     solver.model.params.update(solver.last_params)
-    loss = softmax_loss(views.loss(data["X_val"]), y[350:])[0]
-    assert row["shifted cross-entropy"] == pytest.approx(loss, abs=1e-6)
-    error = np.mean(views.predict(data["X_val"]) != y[350:])
-    assert row["shifted error"] == pytest.approx(error, abs=1e-6)
+    measure(predictor([tiny._replace(shifted=True)], [solver.model]))
+    row = run_trial(training, held_out(folder), seed=3, verbose=False)
+    expected = *np.mean(measured[2:5], axis=0), *measured[5]
+    names = "error", "cross-entropy", "shifted error", "shifted cross-entropy"
+    assert [row[name] for name in names] == pytest.approx(expected, abs=1e-6)
     assert row["TFLOP"] == round(flop(training, X[:350]) / 1e12, 2)
 
 
@@ -93,8 +91,7 @@ def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
     command(*trial, "--set", "hidden_dim=[5]", "--seed", 2, "--note", "None")
     command(*trial, "--set", "normalization=layernorm", "--note", "")
     command(*trial, "--set", "activation=tanh", "--set", "shifted=True", "--note", "5")
-    trials = read_trials(tmp_path / "trials.csv").fillna("")
-    assert trials["recipe"].tolist() == ["tiny"] * 3
+    trials = read_trials(tmp_path / "trials.csv").astype(object).fillna("")
     assert trials["seed"].tolist() == [2, 0, 0]
     assert trials["hidden_dim"].tolist() == ["[5]", "[20]", "[20]"]
     assert trials["normalization"].tolist() == ["", "layernorm", ""]
@@ -109,7 +106,6 @@ def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
     [
         (["--held-out", "--set", "elastic=1"], "elastic"),
         (["--held-out", "--set", "hidden_dim=[0"], "hidden_dim"),
-        (["--set", "learning_rate"], "learning_rate"),
         (["--held-out", "--all-images"], "--held-out"),
         (["--note", "a"], "--note"),
         (["--held-out", "--record", "runs.csv"], "runs.csv"),
@@ -138,24 +134,8 @@ def test_several_runs_begin_one_file(tmp_path):
     assert sorted(lines) == sorted([*(f"a,{i},,,," for i in range(24)), "b,24,,,,"])
 
 
-@pytest.mark.parametrize(
-    "content", ["", "a,b\n1,2\n", "{}\nquick,0,x,y,z,1\n", "\0\1\xff\xfe" * 50]
-)
-def test_a_file_that_is_no_table_is_named(content, tmp_path):
-    content = content.format(",".join(RUN_COLUMNS))
-    (tmp_path / "runs.csv").write_bytes(content.encode("latin-1"))
-    with pytest.raises(ValueError, match=r"runs\.csv"):
-        summary(tmp_path / "runs.csv")
-
-
-def test_settings_of_recorded_trials_are_those_of_their_recipe():
-    trials = read_trials().astype(object)
-    assert len(trials) > 0
-    trainings = {training.name: training for [training, *_] in RECIPES.values()}
-    for row in trials.where(trials.notna(), None).to_dict("records"):
-        training = trainings[row["recipe"]]
-        settings = {name: row[name] for name in settings_of(training) if name in TRIAL_COLUMNS}
-        for name in settings.keys() & {"hidden_dim", "num_filters"}:
-            settings[name] = ast.literal_eval(settings[name])
-        changed = settings_of(variant(training, settings))
-        assert {name: changed[name] for name in settings} == settings
+def test_a_file_that_is_no_table_is_named(tmp_path):
+    for content in (b"", b"a,b\n1,2\n", b"\0\1\xff\xfe" * 50):
+        (tmp_path / "runs.csv").write_bytes(content)
+        with pytest.raises(ValueError, match=r"runs\.csv"):
+            summary(tmp_path / "runs.csv")
