@@ -154,6 +154,7 @@ def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, mo
     model, _ = run("three", data, seed=3, verbose=False)
     predictions = model.predict(data["X_test"])
     assert np.array_equal(read_submission("submission.csv", 50), predictions)
+    assert Path("checkpoints/tiny-4.npz").exists()  # also from workers that began elsewhere
     assert Path("submission.csv").read_text().startswith("ImageId,Label")
     runs, table = pd.read_csv("r.csv"), summary("r.csv")
     assert runs.to_numpy()[:, :2].tolist() == [["quick", 0], ["three", 2], ["three", 3]]
