@@ -39,9 +39,9 @@ def read_rows(path, columns):
 
 
 def add_rows(path, columns, *rows):
-    """Append rows, dicts, to a file, one process at a time. It is checked, or begun, without any.
+    """Append rows, dicts, to a file, one process at a time; the file is begun where it is new.
 
-    A path in a folder that cannot be written is an OSError.
+    Called without rows before a training, it finds out whether the file will take them.
     """
     path = as_path("add_rows", path=path)
     with locked("add_rows", path):
