@@ -5,8 +5,8 @@
     python -m leaderboard.recipes conv --set elastic=1.2 --set normalization=batchnorm
     python -m leaderboard.recipes conv --set elastic=1.2 --held-out --record leaderboard/trials.csv
 
-Everything in a recipe was chosen on images that were held back from the training images, most of it
-in the trials of `leaderboard.trials`; the test images are read once, at the end.
+Everything in a recipe was chosen on held-out training images, most of it in the trials of
+`leaderboard.trials`; the test images are read once, at the end.
 Each network trains on one core; those of an ensemble, several at a time. After every epoch
 a checkpoint is written: the same command resumes where an earlier one was stopped or killed, and
 does not train again what is finished. Several runs may share a folder of checkpoints, but only one
@@ -15,9 +15,9 @@ at a time trains a network.
 ``--set`` changes a field of `Training`, or an argument of the network or of `distort`, and
 ``--set deskew=False`` leaves digits slanted. ``--held-out`` makes a trial instead: the first
 network of the recipe, measured on training images, without checkpoints. ``--record FILE`` adds what
-was measured to a table of `leaderboard.record`. ``--all-images`` trains on the images that would be
-held back too: the last epoch counts, and nothing but the test images measures it. On images that
-are no digits ``--undistorted`` leaves out what was made for digits::
+was measured to a table of `leaderboard.record`. ``--all-images`` trains on the validation images
+too: the last epoch counts, and nothing but the test images measures it. On images that are no
+digits ``--undistorted`` leaves out what was made for digits::
 
     python -m leaderboard.recipes conv --undistorted --data FOLDER_OF_FASHION_MNIST
 """
@@ -76,7 +76,7 @@ RECIPES = {
 }
 
 
-def changed(name, settings=None, undistorted=False):
+def trainings_of(name, settings=None, undistorted=False):
     """Return the trainings of a recipe with other settings, a dict: see `variant`."""
     check_choice("run", RECIPES, "that of a recipe; recipes are", name=name)
     kept = UNDISTORTED if undistorted else {}
@@ -138,7 +138,7 @@ def run(
         If an argument does not fit, a checkpoint is of other data or settings, or another process
         is training one of these networks in the folder.
     """
-    trainings = changed(name, settings, undistorted)
+    trainings = trainings_of(name, settings, undistorted)
     check_integer("run", 0, seed=seed)
     check_integer("run", workers=workers)
     data = check_examples("run", data)
@@ -223,7 +223,7 @@ def main():
 
 def _trial(arguments):
     """Run a trial, and return its row; settings that have no column are part of its note."""
-    training = changed(arguments.name, arguments.settings, arguments.undistorted)[0]
+    training = trainings_of(arguments.name, arguments.settings, arguments.undistorted)[0]
     row = run_trial(training, held_out(arguments.data), seed=arguments.seed)
     notes = [f"{k}={v}" for k, v in arguments.settings.items() if k not in TRIAL_COLUMNS]
     return {**row, "note": "; ".join(filter(None, [*notes, arguments.note])) or None}
