@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from support.checks import check_integer, check_kind, check_number, describe, is_exact_ndarray
+from support.checks import check_callable, check_integer, check_kind, check_number, is_exact_ndarray
 
 DTYPES = (np.uint8, np.float32, np.float64)  # of images
 BATCH = 1000  # images that `deskew` changes at a time, which bounds the memory
@@ -70,9 +70,8 @@ def distort(X, rng, *, rotation=10.0, scale=0.12, shear=0.12, shift=1.5, elastic
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
 
     # q is linear in what is drawn: one matrix product gives it for all pixels of all images.
-    angle, shears, *scales = rng.uniform(-1, 1, (4, n)) * [
-        [np.deg2rad(rotation)], [shear], [scale], [scale]
-    ]  # fmt: skip
+    largest = np.array([[np.deg2rad(rotation)], [shear], [scale], [scale]])
+    angle, shears, *scales = largest * rng.uniform(-1, 1, (4, n))
     cos, sin, (down, across) = np.cos(angle), np.sin(angle), 1 + np.array(scales)
     affine = [
         [cos * down, (cos * shears - sin) * across],
@@ -97,14 +96,10 @@ def adversarial(X, rng, *, net, size=1.0):
     examples makes the network's answer change less with its input.
 
     The result has X's shape, as float32 for uint8, otherwise X's dtype; its pixels may leave the
-    range of 0.0 to 1.0. X may be of any shape that the network takes.
+    range of 0.0 to 1.0. X may be whatever the network takes.
     """
-    _check_images("adversarial", X, any_shape=True)
     check_number("adversarial", size=size)
-    if not callable(getattr(net, "input_gradient", None)):
-        raise TypeError(
-            f"adversarial: net must be a network with input_gradient, got {describe(net)}"
-        )
+    check_callable("adversarial", **{"net.input_gradient": getattr(net, "input_gradient", None)})
     direction = net.input_gradient(X)
     # In float64, as the squares of the small gradient of a sure answer are no float32.
     axes = tuple(range(1, direction.ndim))
@@ -134,17 +129,13 @@ def deskew(X, *, width=3.6):
     _check_images("deskew", X)
     check_number("deskew", positive=True, width=width)
     if X.size and not (X.min() >= 0 and X.max() < np.inf):  # NaN fails both
-        raise ValueError(
-            f"deskew: X must be finite and not hold negative numbers, got {X.min()} to {X.max()}"
-        )
-    out = np.empty_like(X)
-    for i in range(0, len(X), BATCH):
-        out[i : i + BATCH] = deskew_batch(X[i : i + BATCH], width)
-    return out
+        raise ValueError(f"deskew: X must be finite and >= 0, got {X.min()} to {X.max()}")
+    batches = [deskew_batch(X[i : i + BATCH], width) for i in range(0, len(X), BATCH)]
+    return np.concatenate([X[:0], *batches])
 
 
 def deskew_batch(X, width):
-    """`deskew` of images that are few enough to be changed at once."""
+    """Do what `deskew` does to images that are few enough to be changed at once."""
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
     rows, columns = (np.arange(size, dtype=dtype) - (size - 1) / 2 for size in X.shape[2:])
     ink = X.sum(axis=1, dtype=dtype)
@@ -162,16 +153,13 @@ def deskew_batch(X, width):
     y, x = rows - row[:, None], columns - column[:, None]
     from_columns = (column + k * x.T).T[:, None] + (slant * y.T).T[:, :, None]
     from_rows = np.zeros_like(from_columns) + rows[:, None]
-    places = (p.reshape(len(X), -1) for p in (from_rows, from_columns))
-    out = interpolate(X, *places, dtype)
+    out = interpolate(X, from_rows.reshape(len(X), -1), from_columns.reshape(len(X), -1), dtype)
     return np.rint(255 * out).astype(np.uint8) if X.dtype == np.uint8 else out
 
 
 def shift(X, *, rows=0, columns=0):
-    """Each image moved down and to the right by whole pixels, 0 where nothing comes in: a copy."""
+    """Move each image down and to the right by whole pixels, with 0 where nothing comes in."""
     _check_images("shift", X)
-    check_integer("shift", -X.shape[2], rows=rows)
-    check_integer("shift", -X.shape[3], columns=columns)
     down, across = abs(rows), abs(columns)
     padded = np.pad(X, ((0, 0), (0, 0), (down, down), (across, across)))
     top, left = down - rows, across - columns
@@ -180,7 +168,7 @@ def shift(X, *, rows=0, columns=0):
 
 @lru_cache
 def displacement_basis(height, width, grid, dtype):
-    """What q of `distort` is linear in: row, column, 1, each point of the grid (3 + grid^2, H W).
+    """Return what q of `distort` is linear in: row, column, 1, each grid point (3 + grid^2, H W).
 
     A point of the grid acts on the pixels around it with the weights of a cubic B-spline.
     """
@@ -198,7 +186,7 @@ def displacement_basis(height, width, grid, dtype):
 
 
 def interpolate(X, rows, columns, dtype):
-    """Values of the images X at places (N, H * W), counted from the centre, in pixels."""
+    """Return the images X at places (N, H * W), counted from the centre, in pixels."""
     n, channels, height, width = X.shape
     # A border of 0 on all sides; a place further out than that counts as on it.
     padded = np.zeros((n, channels, height + 3, width + 3), dtype)
@@ -209,29 +197,20 @@ def interpolate(X, rows, columns, dtype):
     top, left = rows.astype(np.intp), columns.astype(np.intp)
     rows -= top
     columns -= left
+    down, across = rows[:, None], columns[:, None]
     images = np.arange(n * channels).reshape(n, channels, 1) * ((height + 3) * (width + 3))
     index = images + (top * (width + 3) + left)[:, None]
-    rows, columns = rows[:, None], columns[:, None]
 
     def along_row(index):
-        """Between the pixel at the index and the next one to the right."""
+        """Return the value between the pixel at the index and the next one to the right."""
         value, right = (padded.reshape(-1).take(i, mode="clip") for i in (index, index + 1))
-        right -= value
-        right *= columns
-        right += value
-        return right
+        return value + across * (right - value)
 
-    value, below = along_row(index), along_row(index + width + 3)
-    below -= value
-    below *= rows
-    below += value
-    return below.reshape(X.shape)
+    above, below = along_row(index), along_row(index + width + 3)
+    return (above + down * (below - above)).reshape(X.shape)
 
 
-def _check_images(function, X, any_shape=False):
-    if not is_exact_ndarray(X) or X.dtype not in DTYPES or not (any_shape or X.ndim == 4):
-        shape = "(N, d_1, ..., d_k)" if any_shape else "(N, C, H, W)"
-        got = f"{describe(X)} {X.shape}" if isinstance(X, np.ndarray) else describe(X)
-        raise TypeError(
-            f"{function}: X must be an array {shape} of uint8, float32 or float64, got {got}"
-        )
+def _check_images(function, X):
+    if not is_exact_ndarray(X) or X.dtype not in DTYPES or X.ndim != 4:
+        got = f"{type(X).__name__} {getattr(X, 'shape', '')} {getattr(X, 'dtype', '')}"
+        raise TypeError(f"{function}: X must be (N, C, H, W), uint8, float32 or float64, got {got}")

@@ -1,10 +1,8 @@
 """Networks that decide together."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from support.checks import check_kind, describe
+from support.checks import check_callable
 from support.examples import predict_labels
 
 
@@ -20,6 +18,7 @@ class Ensemble:
         At least one; each has ``loss(X) -> scores``, for the same classes.
     preprocess : sequence of callable or None, optional
         For each network the function whose result it is shown in place of the images X, if any.
+        What is equal is called once.
 
     Raises
     ------
@@ -28,40 +27,25 @@ class Ensemble:
     """
 
     def __init__(self, networks, preprocess=None):
-        check_kind("Ensemble", Iterable, "a sequence of networks", networks=networks)
         self.networks = list(networks)
-        preprocess = [None] * len(self.networks) if preprocess is None else preprocess
-        check_kind("Ensemble", Iterable, "a sequence of functions", preprocess=preprocess)
-        self.preprocess = list(preprocess)
+        self.preprocess = [None] * len(self.networks) if preprocess is None else list(preprocess)
         if not self.networks or len(self.preprocess) != len(self.networks):
             raise ValueError(
-                "Ensemble: expected at least one network, and a preprocess or None for each, "
+                "Ensemble: networks must be at least one, and preprocess as many, "
                 f"got {len(self.networks)} and {len(self.preprocess)}"
             )
         for i, (net, function) in enumerate(zip(self.networks, self.preprocess, strict=True)):
-            if not callable(getattr(net, "loss", None)):
-                raise TypeError(f"Ensemble: networks[{i}] must have a loss, got {describe(net)}")
-            if not (function is None or callable(function)):
-                raise TypeError(
-                    f"Ensemble: preprocess[{i}] must be a function or None, "
-                    f"got {describe(function)}"
-                )
+            check_callable("Ensemble", **{f"networks[{i}].loss": getattr(net, "loss", None)})
+            if function is not None:
+                check_callable("Ensemble", **{f"preprocess[{i}]": function})
 
     def loss(self, X):
-        """Mean scores (N, C) of a batch of images (N, d_1, ..., d_k)."""
-        functions = {id(function): function for function in self.preprocess}
-        shown = {key: function(X) if function else X for key, function in functions.items()}
-        scores = [
-            net.loss(shown[id(function)])
-            for net, function in zip(self.networks, self.preprocess, strict=True)
-        ]
-        if len(shapes := {np.shape(score) for score in scores}) > 1:
-            raise ValueError(
-                "Ensemble: the scores of all networks must have one shape, (N, C), "
-                f"got {' and '.join(map(str, sorted(shapes)))}"
-            )
+        """Return the mean scores (N, C) of a batch of images (N, d_1, ..., d_k)."""
+        shown = {function: function(X) if function else X for function in set(self.preprocess)}
+        pairs = zip(self.networks, self.preprocess, strict=True)
+        scores = np.stack([net.loss(shown[function]) for net, function in pairs])
         return sum(scores) / len(scores)
 
     def predict(self, X, *, batch_size=1000):
-        """Class of the highest mean score of each image, (N,) int64; as `Network.predict`."""
+        """Return the class of the highest mean score of each image, (N,) int64."""
         return predict_labels("Ensemble.predict", self, X, batch_size)

@@ -1,81 +1,74 @@
-"""The record of what runs of recipes have measured, a row of a CSV file each."""
+"""The two tables of what was measured: runs of recipes, and trials on held-out training images.
 
-import argparse
-import os
-import tempfile
+Each is a CSV file of a header and a row a run. A file of other columns is a ValueError that names
+it.
+"""
+
 from pathlib import Path
 
 import pandas as pd
 
 from support.checks import as_path
+from support.workers import locked
 
-RECORD = Path(__file__).parent / "recipes.csv"
-MEASURED = ("recipe", "seed", "validation error", "test error", "TFLOP", "minutes")
-OUT_BYTES = 2**20  # more than any file that a command writes at its end
+RUNS = Path(__file__).parent / "recipes.csv"
+RUN_COLUMNS = ("recipe", "seed", "validation error", "test error", "TFLOP", "minutes")
+
+TRIALS = Path(__file__).parent / "trials.csv"
+TRIAL_COLUMNS = (
+    *("recipe", "seed", "hidden_dim", "num_filters", "dropout", "normalization", "reg", "deskew"),
+    *("rotation", "scale", "shear", "shift", "elastic"),
+    *("num_epochs", "learning_rate", "batch_size", "adversarial"),
+    *("error", "cross-entropy", "shifted error", "shifted cross-entropy"),
+    *("TFLOP", "minutes", "note"),
+)
 
 
-def summary(path=RECORD):
-    """What the runs that ``--record`` has written to a file have measured: a row a recipe.
+def read_rows(path, columns):
+    """Return the rows of a file with these columns, a pandas.DataFrame."""
+    path = as_path("read_rows", path=path)
+    types = {"recipe": str, "note": str, **dict.fromkeys(RUN_COLUMNS[2:], float)}
+    try:
+        # A note is text, also one that reads like a number, or like what pandas takes for nothing.
+        rows = pd.read_csv(path, dtype=types, keep_default_na=False, na_values="")
+        if tuple(rows) != tuple(columns):
+            raise ValueError(f"expected the columns {', '.join(columns)}")
+    except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
+        raise ValueError(f"{path}: {error}") from error
+    return rows
+
+
+def add_rows(path, columns, *rows):
+    """Append rows, dicts, to a file, one process at a time; the file is begun where it is new.
+
+    Called without rows before a training, it finds out whether the file will take them.
+    """
+    path = as_path("add_rows", path=path)
+    with locked("add_rows", path):
+        text = path.read_bytes() if path.is_file() else b""
+        if text:
+            read_rows(path, columns)
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            if text and not text.endswith(b"\n"):
+                file.write("\n")  # which an editor may have left out
+            pd.DataFrame(rows, columns=columns).to_csv(file, header=not text, index=False)
+
+
+def read_trials(path=TRIALS):
+    """Return the trials of a file, a pandas.DataFrame with `TRIAL_COLUMNS`."""
+    return read_rows(path, TRIAL_COLUMNS)
+
+
+def summary(path=RUNS):
+    """Return what the runs of a file have measured, a pandas.DataFrame with a row a recipe.
 
     Number of ``seeds``, mean ``validation error`` (NaN where all images were trained on), mean and
     ``worst`` of the ``test error``, mean ``TFLOP`` and ``minutes`` of training; the recipe of the
-    fewest TFLOP comes first. What is no such file is a ValueError.
+    fewest TFLOP comes first.
     """
-    runs = read_record(as_path("summary", path=path)).groupby("recipe", sort=False)
+    runs = read_rows(path, RUN_COLUMNS).groupby("recipe", sort=False)
     table = runs.mean()[["validation error", "test error"]]
     table.insert(0, "seeds", runs.size())
     table["worst"] = runs["test error"].max()
     table[["TFLOP", "minutes"]] = runs[["TFLOP", "minutes"]].mean()
     return table.sort_values("TFLOP", kind="stable").reset_index()
-
-
-def read_record(path):
-    """The runs that a file holds, a pandas.DataFrame; what is no such file is a ValueError."""
-    try:
-        runs = pd.read_csv(path, dtype={"recipe": str, **dict.fromkeys(MEASURED[1:], float)})
-        if tuple(runs) != MEASURED:
-            raise ValueError("columns are missing")
-        is_missing = runs.drop(columns="test error").isna()
-        is_missing["validation error"] &= ~runs["recipe"].str.endswith("--all-images", na=False)
-        if is_missing.any(axis=None):
-            raise ValueError("values are missing")
-    except ValueError as error:  # also those of pandas and of bytes that are not UTF-8
-        raise ValueError(f"{path} is no record of runs, {', '.join(MEASURED)}: {error}") from error
-    return runs
-
-
-def add_row(path, row):
-    """Append a row, a dict, to a CSV file, which begins with the first."""
-    text = path.read_bytes() if path.is_file() else b""
-    with open(path, "a", encoding="utf-8", newline="") as file:
-        if text and not text.endswith(b"\n"):
-            file.write("\n")  # which an editor may have left out
-        pd.DataFrame([row]).to_csv(file, header=not text, index=False)
-
-
-def writable(name):
-    """A path for a file, of which it is known before the training that it can be written."""
-    try:
-        path = as_path("recipes", path=name)
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            return path  # a pipe or a device
-        file = Path(os.path.realpath(path))
-        if file.exists():
-            os.close(os.open(file, os.O_WRONLY))
-        with tempfile.TemporaryFile(dir=file.parent) as trial:
-            trial.write(bytes(OUT_BYTES))
-    except (OSError, ValueError) as error:
-        message = f"{name} cannot be written: {getattr(error, 'strerror', error)}"
-        raise argparse.ArgumentTypeError(message) from error
-    return path
-
-
-def record(name, read=read_record):
-    """A path for a file of rows, new or one that ``read`` can read."""
-    path = writable(name)
-    try:
-        if path.is_file():  # a device holds no rows
-            read(path)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(error) from error
-    return path

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import NamedTuple
 
-from leaderboard.augment import adversarial, shift
+from leaderboard.augment import adversarial, deskew, shift
 from leaderboard.ensemble import Ensemble
 from optim import cosine
 from solver import Solver
+from support.checks import check_choice
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
 # Rows and columns by which an image is shifted for each of its views.
@@ -50,54 +52,71 @@ class Training(NamedTuple):
     shifted: bool = False
 
 
+def settings_of(training):
+    """Return what can be set of a training, a dict with the values.
+
+    Fields of `Training`, arguments of its network and of its transform that have a default, and
+    deskew, which stands for that preprocess.
+    """
+    found = {**training._asdict(), "deskew": training.preprocess is deskew}
+    del found["name"], found["network"]
+    return {**found, **_options(training.network), **_options(training.transform)}
+
+
+def _options(function):
+    parameters = signature(function).parameters.values() if function else ()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "seed"}
+
+
+def variant(training, settings):
+    """Return the training with other settings, a dict; a name that it lacks is a ValueError."""
+    for name, value in settings.items():
+        check_choice("variant", settings_of(training), f"a setting of {training.name}", name=name)
+        if name == "deskew":
+            name, value = "preprocess", deskew if value else None
+        for part in ("network", "transform"):
+            function = getattr(training, part)
+            if name in _options(function):
+                name, value = part, partial(function, **{name: value})
+        training = training._replace(**{name: value})
+    return training
+
+
 def prepare(preprocess, data):
-    """The data as the networks of a training with this preprocess see them."""
-    if not preprocess:
-        return data
-    return {**data, **{key: preprocess(data[key]) for key in ("X_train", "X_val")}}
+    """Return the data as the networks of a training with this preprocess see them."""
+    changed = {name: preprocess(data[name]) for name in ("X_train", "X_val")} if preprocess else {}
+    return {**data, **changed}
 
 
 def predictor(trainings, nets):
-    """The `Ensemble` of the networks of these trainings, with the views that they are shown."""
-    views = {}  # one function for all networks that want the same, so that it is called once
-    members, functions = [], []
+    """Return the `Ensemble` of the networks of these trainings, with the views they are shown."""
+    views, members = {}, []  # one view for all networks that want the same
     for training, net in zip(trainings, nets, strict=True):
-        for rows, columns in TTA_SHIFTS if training.shifted else TTA_SHIFTS[:1]:
-            key = training.preprocess, rows, columns
-            moved = partial(_view, preprocess=training.preprocess, rows=rows, columns=columns)
-            members.append(net)
-            functions.append(views.setdefault(key, moved))
-    return Ensemble(members, functions)
+        for move in TTA_SHIFTS if training.shifted else TTA_SHIFTS[:1]:
+            key = training.preprocess, move
+            members.append((net, views.setdefault(key, partial(_view, *key))))
+    return Ensemble(*zip(*members, strict=True))
 
 
-def _view(X, *, preprocess, rows, columns):
+def _view(preprocess, move, X):
     X = preprocess(X) if preprocess else X
-    return shift(X, rows=rows, columns=columns) if rows or columns else X
+    return shift(X, rows=move[0], columns=move[1]) if any(move) else X
 
 
 def make_solver(training, data, seed, **options):
-    """The `Solver` of a training with its network, neither of them trained; data as prepared."""
+    """Return the `Solver` of a training with its network, untrained; data is as prepared."""
     net = training.network(seed=seed)
     steps = [training.transform] if training.transform else []
     if training.adversarial:
         steps.append(partial(adversarial, net=net, size=training.adversarial))
-    return Solver(
-        net,
-        data,
-        "sgd_momentum",
-        {"learning_rate": training.learning_rate},
-        batch_size=training.batch_size,
-        num_epochs=training.num_epochs,
-        verbose=False,
-        schedule=partial(cosine, warm_up=WARM_UP),
-        transform=partial(compose, steps=steps) if steps else None,
-        seed=seed,
-        **options,
-    )
+    options |= {"batch_size": training.batch_size, "num_epochs": training.num_epochs}
+    options |= {"schedule": partial(cosine, warm_up=WARM_UP), "verbose": False, "seed": seed}
+    options["transform"] = partial(compose, steps=steps) if steps else None
+    return Solver(net, data, "sgd_momentum", {"learning_rate": training.learning_rate}, **options)
 
 
 def compose(X, rng, *, steps):
-    """Several transforms, each of what the one before it returns."""
+    """Apply several transforms, each to what the one before it returns."""
     for step in steps:
         X = step(X, rng)
     return X

@@ -21,7 +21,7 @@ def parallel(workers, **options):
 
 def start_manager():
     """A multiprocessing manager whose process does not outlive this one."""
-    manager = SyncManager(ctx=get_context("spawn"))  # no fork: a notebook's kernel has threads
+    manager = SyncManager(ctx=get_context("loky"))  # no fork: a notebook's kernel has threads
     manager.start(exit_with_parent, (os.getpid(),))
     return manager
 
