@@ -40,18 +40,18 @@ class Layer(NamedTuple):
 
 
 LAYERS = {
-    "1 x 28 x 28, 32 filters 5 x 5": Layer((64, 1, 28, 28), 5, filters=32, pad=2),
-    "32 x 12 x 12, 64 filters 5 x 5": Layer((64, 32, 12, 12), 5, filters=64, pad=2),
-    "16 x 14 x 14, 32 filters 3 x 3": Layer((64, 16, 14, 14), 3, filters=32, pad=1),
-    "3 x 32 x 32, 32 filters 3 x 3": Layer((64, 3, 32, 32), 3, filters=32, pad=1),
-    "32 x 14 x 14, 32 filters 3 x 3": Layer((64, 32, 14, 14), 3, filters=32, pad=1),
-    "32 x 24 x 24, pooling 2 x 2": Layer((64, 32, 24, 24), 2, stride=2),
-    "32 x 27 x 27, pooling 3 x 3, stride 2": Layer((64, 32, 27, 27), 3, stride=2),
+    "1x28x28, 32 filters 5x5": Layer((64, 1, 28, 28), 5, filters=32, pad=2),
+    "32x12x12, 64 filters 5x5": Layer((64, 32, 12, 12), 5, filters=64, pad=2),
+    "16x14x14, 32 filters 3x3": Layer((64, 16, 14, 14), 3, filters=32, pad=1),
+    "3x32x32, 32 filters 3x3": Layer((64, 3, 32, 32), 3, filters=32, pad=1),
+    "32x14x14, 32 filters 3x3": Layer((64, 32, 14, 14), 3, filters=32, pad=1),
+    "32x24x24, pooling 2x2": Layer((64, 32, 24, 24), 2, stride=2),
+    "32x27x27, pooling 3x3, stride 2": Layer((64, 32, 27, 27), 3, stride=2),
 }
 # Filters between one pooling and the next, and their size; 128 hidden units follow.
 NETS = {
-    "16; 32 filters 5 x 5": ([[16], [32]], 5),
-    "16; 32, 32; 64, 64 filters 3 x 3": ([[16], [32, 32], [64, 64]], 3),
+    "16; 32 filters 5x5": ([[16], [32]], 5),
+    "16; 32, 32; 64, 64 filters 3x3": ([[16], [32, 32], [64, 64]], 3),
 }
 
 

@@ -89,7 +89,7 @@ def compare(title, cases, programs, ratios, num_threads, *, unit="ms", **measuri
     columns = (f"{name}, {unit}" for name in programs)
     columns = ["", *columns, *(f"{a} / {b}" for a, b in ratios)]
     for threads in num_threads:
-        print_table(f"{title}, {threads} threads", columns, rows(threads))
+        print_table(f"{title}, threads: {threads}", columns, rows(threads))
 
 
 def measure(programs, arguments, *, threads, rounds, seconds=0.3, pause=0.25, warm_up=1):
