@@ -1,88 +1,102 @@
-"""Times several programs in one run, so that their ratios hold on a machine whose speed drifts.
+"""Time several programs in one run, so that their ratios hold on a machine whose speed drifts.
 
-Every program lives in a process of its own (thread pools of two libraries in one process fight over
-the cores), all processes run on the same cores with as many threads, and they take turns: one timed
-slice each, then a pause in which idle thread pools go to sleep, then the next round. What is
-reported is the median over the rounds and, in brackets, the best of them, of a program's time and
-of its ratio to another program's: a slice that something else disturbed decides neither.
+Every program lives in a process of its own, as thread pools of two libraries in one process fight
+over the cores. All processes run on the same cores with as many threads. They take turns: one timed
+slice each, then a pause in which idle thread pools go to sleep, then the next round. Reported are
+the median over the rounds of a program's time, and that of its ratio to another program's: a slice
+that something else disturbed decides neither.
+
+A program is a callable that can be imported by name; it prepares its data and returns the step that
+is timed, a callable without arguments. It imports its own library, so that no other process has it.
 """
 
+import argparse
 import multiprocessing
 import os
 import platform
 import sys
 import time
+from importlib.metadata import version
+from itertools import chain
+from operator import truediv
 from pathlib import Path
 from statistics import median
 
 from threadpoolctl import threadpool_info
 
-# Threads of each table, from the command line; else the recipes' and the notebook's case.
-THREADS = tuple(int(word) for word in sys.argv[1:] if word.isdigit()) or (1, 2)
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # so that the benchmarks find the project's modules
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+UNITS = {"s": 1.0, "ms": 1e3}
 
 
-def num_threads():
-    """Threads of a program in its process."""
-    return int(os.environ[VARIABLES[0]])
+def parse_arguments(description):
+    """Return the numbers of threads and the rounds that the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("threads", nargs="*", type=int, default=[1, 2], help="default: 1 2")
+    parser.add_argument("--rounds", type=int, help="of every table; 1 only shows that it runs")
+    return parser.parse_args()
 
 
-def print_machine():
-    """Say which processor and which BLAS, with which kernel, NumPy's products run on."""
-    import numpy as np
-
-    np.ones((2, 2)) @ np.ones((2, 2))
+def print_machine(*packages):
+    """Print the processor, the BLAS kernel that NumPy's products run on, and versions."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    print(f"Processor: {names[0] if names else platform.processor()}")
+    print(f"Processor: {names[0] if names else platform.processor()}, {os.cpu_count()} cores")
+    versions = (f"{package} {version(package)}" for package in ("numpy", *packages))
+    print(f"Python {platform.python_version()}", *versions, sep=", ")
     for library in threadpool_info():
-        kernel = library.get("architecture", "unknown")
-        blas = f"{library['internal_api']} {library['version']}, {kernel}"
-        print(f"NumPy {np.__version__}: {blas}, {library['num_threads']} threads by default")
+        if library["user_api"] == "blas":
+            kernel, threads = library.get("architecture", "unknown"), library["num_threads"]
+            print(f"BLAS: {library['internal_api']} {library['version']}, kernel {kernel}", end="")
+            print(f", {threads} threads by default")
     if "OPENBLAS_CORETYPE" in os.environ:
         print("WARNING: OPENBLAS_CORETYPE is set, so NumPy's products may run below their speed")
 
 
-def _serve(connection, make, arguments, seconds, warm_up):
-    """Run in a process of its own: time slices of steps for as long as the parent asks."""
-    step = make(*arguments)
-    for _ in range(5 * warm_up):
-        step()
-    connection.send("ready")
-    while connection.recv():
-        for _ in range(warm_up):  # wakes the thread pool up
-            step()
-        count, start = 0, time.perf_counter()
-        while count == 0 or time.perf_counter() - start < seconds:
-            step()
-            count += 1
-        connection.send((time.perf_counter() - start) / count)
+def threads_here():
+    """Return the number of threads of the program in this process."""
+    return int(os.environ[VARIABLES[0]])
 
 
-def measure(programs, arguments=(), *, threads, rounds=15, seconds=0.3, pause=0.25, warm_up=1):
-    """Time of one step of each program, round by round.
+def print_table(title, columns, rows):
+    """Print a table in Markdown, each row as soon as it is there."""
+    print(f"\n{title}\n")
+    for row in chain([columns, ["---"] * len(columns)], rows):
+        cells = (f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in row)
+        print(f"| {' | '.join(cells)} |", flush=True)
 
-    Parameters
-    ----------
-    programs : dict of str to callable
-        ``make(*arguments)`` returns the step, a callable without arguments. Both must be importable
-        by name.
-    arguments : tuple
-    threads : int
-        Of each program, and cores that it runs on.
-    rounds : int, default 15
-    seconds : float, default 0.3
-        Length of a timed slice; it holds at least one step.
-    pause : float, default 0.25
-        Seconds of rest before a slice.
-    warm_up : int, default 1
-        Steps before each slice that are not timed, and five times as many before the first.
 
-    Returns
-    -------
-    times : dict of str to list of float
-        Seconds of one step, one number a round.
+def compare(title, cases, programs, ratios, num_threads, *, unit="ms", **measuring):
+    """Print a table for each number of threads: times of programs, then ratios (a, b) of two.
+
+    ``cases`` maps the label of a row to the arguments of the programs; ``measuring`` is for
+    `measure`.
+    """
+
+    def rows(threads):
+        for label, arguments in cases.items():
+            times = measure(programs, arguments, threads=threads, **measuring)
+            yield (
+                label,
+                *(UNITS[unit] * median(slices) for slices in times.values()),
+                *(median(map(truediv, times[a], times[b])) for a, b in ratios),
+            )
+
+    columns = (f"{name}, {unit}" for name in programs)
+    columns = ["", *columns, *(f"{a} / {b}" for a, b in ratios)]
+    for threads in num_threads:
+        print_table(f"{title}, threads: {threads}", columns, rows(threads))
+
+
+def measure(programs, arguments, *, threads, rounds, seconds=0.3, pause=0.25, warm_up=1):
+    """Return the seconds of a step of each program, a list with one number a round.
+
+    A timed slice lasts ``seconds`` and holds at least one step. Before it come a ``pause`` and
+    ``warm_up`` steps that are not timed, before the first slice five times as many.
     """
     os.environ.update(dict.fromkeys(VARIABLES, str(threads)))  # which the processes inherit
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -92,7 +106,8 @@ def measure(programs, arguments=(), *, threads, rounds=15, seconds=0.3, pause=0.
     workers = {}
     for name, make in programs.items():
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, make, arguments, seconds, warm_up))
+        task = theirs, make, arguments, seconds, warm_up
+        process = context.Process(target=_serve, args=task, daemon=True)
         process.start()
         theirs.close()  # so that a program that fails is an EOFError here
         workers[name] = ours, process
@@ -112,23 +127,17 @@ def measure(programs, arguments=(), *, threads, rounds=15, seconds=0.3, pause=0.
     return times
 
 
-def milliseconds(times, name):
-    """Time of a program, for a table: median (best)."""
-    return f"{1e3 * median(times[name]):.2f} ({1e3 * min(times[name]):.2f})"
-
-
-def ratio(times, a, b):
-    """Time of a divided by that of b, for a table: median of the rounds' (that of the best)."""
-    middle = median(x / y for x, y in zip(times[a], times[b], strict=True))
-    return f"{middle:.2f} ({min(times[a]) / min(times[b]):.2f})"
-
-
-def print_row(*cells):
-    """A line of a table in Markdown."""
-    print(f"| {' | '.join(map(str, cells))} |", flush=True)
-
-
-def print_header(*cells):
-    """The first two lines of one."""
-    print_row(*cells)
-    print_row(*["---"] * len(cells))
+def _serve(connection, make, arguments, seconds, warm_up):
+    """Time slices of steps, in a process of its own, for as long as the parent asks."""
+    step = make(*arguments)
+    for _ in range(5 * warm_up):
+        step()
+    connection.send("ready")
+    while connection.recv():
+        for _ in range(warm_up):  # wakes the thread pool up
+            step()
+        count, start = 0, time.perf_counter()
+        while count == 0 or time.perf_counter() - start < seconds:
+            step()
+            count += 1
+        connection.send((time.perf_counter() - start) / count)
