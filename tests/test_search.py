@@ -25,11 +25,6 @@ COMPLETE, FAIL, RUNNING = TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNI
 PRUNED, WAITING = TrialState.PRUNED, TrialState.WAITING
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(search, "POLL", 0.05)
-
-
 @pytest.fixture
 def storage(tmp_path):
     return f"sqlite:///{tmp_path}/search.db"
