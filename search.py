@@ -47,14 +47,7 @@ from solver import DivergedError, Solver
 from support.checks import check_choice, check_integer, check_kind
 from support.examples import check_examples
 from support.identity import as_json, checksums
-from support.storage import (
-    FINISHED,
-    check_trial,
-    check_trials,
-    defer_sigint,
-    open_stored,
-    stored_trials,
-)
+from support.storage import FINISHED, check_trial, check_trials, defer_sigint, open_stored
 from support.workers import parallel
 
 STORAGE = "sqlite:///search.db"
@@ -228,9 +221,7 @@ def _plain(function, **settings):
     try:
         return json.loads(json.dumps(dict(given), default=lambda value: value.tolist()))
     except (TypeError, ValueError, AttributeError) as error:
-        raise TypeError(
-            f"{function}: {name} must hold numbers, strings and lists of them: {error}"
-        ) from error
+        raise TypeError(f"{function}: {name} has what JSON does not: {error}") from error
 
 
 def _check_runs(function, suggest):
@@ -279,7 +270,7 @@ def _run_trial(study, identity, settings_of, num_trials, data, seed, trial_id):
     """Begin a trial, or train the open one of that id again, in a worker."""
     # Where another process has finished the trial, its result counts.
     with defer_sigint() as interrupt, suppress(optuna.exceptions.UpdateFinishedTrialError):
-        if trial_id is None and len(stored_trials(study)) >= num_trials:
+        if trial_id is None and len(study.get_trials(deepcopy=False)) >= num_trials:
             return
         trial = study.ask() if trial_id is None else Trial(study, trial_id)
         if trial.number >= num_trials:  # another process has begun the last one at this moment
@@ -296,12 +287,11 @@ def _objective(trial, interrupt, identity, settings_of, data, seed):
     Returns the validation accuracy, None where the trial is rejected or pruned.
     """
     start, study = time.perf_counter(), trial.study
-    sampler_seed = seed % 2**32  # as many as there are
-    study.sampler = optuna.samplers.TPESampler(seed=sampler_seed, multivariate=False)
+    study.sampler = optuna.samplers.TPESampler(seed=seed % 2**32)  # it takes no larger one
     if settings_of(trial, seed) is None:
         return None
     # If another process draws for the same trial, the first parameters are in the storage.
-    stored = stored_trials(study)[trial.number]
+    stored = study.get_trials(deepcopy=False)[trial.number]
     settings = check_trial("search", study, stored, identity, settings_of, seed)
 
     def after_epoch(solver):

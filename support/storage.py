@@ -96,14 +96,9 @@ def _open_tables(url):
 
 
 @defer_sigint()
-def stored_trials(study):
-    """Return all trials, by number."""
-    return study.get_trials(deepcopy=False)
-
-
 def check_trials(function, study, identity, settings_of):
     """Return all trials by number. One that does not belong to the search is a ValueError."""
-    trials = stored_trials(study)
+    trials = study.get_trials(deepcopy=False)
     for trial in trials:
         is_open = trial.state == TrialState.RUNNING  # and may be about to draw its parameters
         if not is_open or "identity" in trial.user_attrs:
@@ -133,8 +128,8 @@ def check_trial(function, study, trial, identity, settings_of, seed=None):
     if other or trial.state in (TrialState.WAITING, TrialState.FAIL):
         raise ValueError(
             f"{function}: the stored study {study.study_name!r} was begun on other data or with "
-            f"another suggest; give this one another name, or begin again, with fresh=True (trial "
-            f"{trial.number}, {trial.state.name.lower()}: {other})"
+            f"another suggest (trial {trial.number}: {other or trial.state.name}); give this one "
+            "another name, or begin again, with fresh=True"
         )
     return here["settings"]
 
