@@ -287,7 +287,8 @@ def _objective(trial, interrupt, identity, settings_of, data, seed):
     Returns the validation accuracy, None where the trial is rejected or pruned.
     """
     start, study = time.perf_counter(), trial.study
-    study.sampler = optuna.samplers.TPESampler(seed=seed % 2**32)  # it takes no larger one
+    # Numbers of trials differ, so processes that begin together do not draw the same settings.
+    study.sampler = optuna.samplers.TPESampler(seed=seed % 2**32, multivariate=False)
     if settings_of(trial, seed) is None:
         return None
     # If another process draws for the same trial, the first parameters are in the storage.

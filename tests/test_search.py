@@ -64,6 +64,13 @@ def test_search_keeps_every_trial(toy_data, storage):
     assert run(toy_data, num_trials=4, storage=storage).trials[:3] == before
 
 
+def test_search_of_one_worker_is_reproducible(toy_data, tmp_path):
+    urls = [f"sqlite:///{tmp_path}/{i}.db" for i in range(2)]
+    studies = [run(toy_data, space(num_epochs=1), 12, storage=url) for url in urls]
+    first, second = ([(t.params, t.value) for t in study.trials] for study in studies)
+    assert first == second  # also the last ones, which are drawn near the best of the first ten
+
+
 def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
     study = run(toy_data, num_trials=2, storage=storage, workers=2)
     for trial in study.trials:
