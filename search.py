@@ -167,8 +167,8 @@ def search(
         Trial number n has seed + n for what it draws and for its network, where its settings name
         no seed. With one worker the search is the same each time.
     fresh : bool, default False
-        Begin a new study of that name. An earlier one stays in the storage, renamed by the date; a
-        process that is searching it ends with it.
+        Begin a new study of that name. An earlier one stays in the storage, renamed by the date. A
+        process that is searching it goes on with it.
     verbose : bool, default True
         Show a progress bar.
 
@@ -259,9 +259,8 @@ def _unfinished(study, identity, settings_of, num_trials, bar):
     """
     trials = check_trials("search", study, identity, settings_of)[:num_trials]
     accuracies = [trial.value or 0.0 for trial in trials if trial.state in FINISHED]
-    bar.set_postfix({"best": f"{max(accuracies, default=0):.2%}"}, refresh=False)
     bar.n = len(accuracies)
-    bar.refresh()
+    bar.set_postfix({"best": f"{max(accuracies, default=0):.2%}"})
     to_begin = [None] * (num_trials - len(trials))
     return to_begin or [trial._trial_id for trial in trials if trial.state not in FINISHED]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 from optuna.distributions import distribution_to_json
-from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FixedTrial, TrialState
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from support.checks import as_path, check_kind
 from support.identity import difference
@@ -78,7 +78,7 @@ def open_stored(function, storage, name, pruner=None, fresh=False):
         with suppress(KeyError):
             return optuna.load_study(**options)
         return optuna.create_study(**options, direction="maximize", load_if_exists=True)
-    except (OSError, ImportError, SQLAlchemyError, StorageInternalError) as error:
+    except (OSError, ImportError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = getattr(error.__cause__ or error, "orig", None) or error
         # The URL's repr hides a password.
         raise ValueError(f"{function}: storage {url!r} cannot be used: {reason}") from error
@@ -88,11 +88,13 @@ def _open_tables(url):
     """Return Optuna's storage; several attempts, as another process may be making the tables."""
     if url.get_backend_name() == "sqlite":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    # Every trial opens the storage in its worker: idle connections would exhaust a server's.
+    arguments = url.render_as_string(hide_password=False), {"poolclass": NullPool}
     for _ in range(ATTEMPTS):
         with suppress(DatabaseError):
-            return RDBStorage(url.render_as_string(hide_password=False))
+            return RDBStorage(*arguments)
         time.sleep(PAUSE)
-    return RDBStorage(url.render_as_string(hide_password=False))
+    return RDBStorage(*arguments)
 
 
 @defer_sigint()

@@ -20,7 +20,6 @@ from optuna.trial import TrialState
 import search
 from search import DEFAULTS, FINISHED, make_solver, open_study, table, train
 
-ROOT = Path(__file__).parent.parent
 COMPLETE, PRUNED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
 ANOTHER = r"^search: .*two-layer.* suggest"  # what a study that does not fit is refused with
 
@@ -31,7 +30,7 @@ def storage(tmp_path):
 
 
 def space(low=0.01, choices=("relu", "tanh"), **fixed):
-    """A function that suggests; with other arguments, what an edit makes of it."""
+    """Return a function that suggests; with other arguments, what an edit makes of it."""
 
     def suggest(trial):
         return {
@@ -110,7 +109,7 @@ def test_list_is_trained_as_it_stands(toy_data, storage):
 
 
 def other_part(data, key="X_train"):
-    """The data with one number of one of the arrays changed."""
+    """Return the data with one number of one of the arrays changed."""
     changed = data[key].copy()
     changed[-1] = 1 - changed[-1]
     return {**data, key: changed}
@@ -295,7 +294,7 @@ if __name__ == "__main__":
 def start_child(storage, workers=1, number=8, names=("two-layer",)):
     command = [sys.executable, "-c", CHILD, storage, str(workers), str(number), *names]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    return subprocess.Popen(command, cwd=Path(search.__file__).parent, text=True, **pipes)
 
 
 def output(child):
@@ -304,17 +303,13 @@ def output(child):
     return out
 
 
-def finished(storage, name="two-layer"):
-    """The finished trials by number."""
-    study = optuna.load_study(study_name=name, storage=storage)
-    return {trial.number: trial for trial in study.get_trials(states=FINISHED)}
-
-
-def wait_for_trials(storage, number, name="two-layer"):
-    """The finished trials of a study, as soon as it has that many."""
+def finished(storage, name="two-layer", number=0):
+    """Return the finished trials of a study, by number, as soon as it has so many."""
     for _ in range(1000):
-        with suppress(Exception):  # the child is still making the tables, or the study
-            if len(trials := finished(storage, name)) >= number:
+        with suppress(Exception):  # a child is still making the tables, or the study
+            study = optuna.load_study(study_name=name, storage=storage)
+            trials = {trial.number: trial for trial in study.get_trials(states=FINISHED)}
+            if len(trials) >= number:
                 return trials
         time.sleep(0.05)
     raise TimeoutError
@@ -325,7 +320,7 @@ def check_shared_search(storage):
     killed, other = children = [start_child(storage, number=16) for _ in range(2)]
     trials = {}
     while len(pids := {trial.user_attrs["pid"] for trial in trials.values()}) < 2:
-        trials = wait_for_trials(storage, len(trials) + 1)
+        trials = finished(storage, number=len(trials) + 1)
     killed.kill()
     killed.communicate()
     assert output(other).startswith("16 ")
@@ -341,7 +336,7 @@ def test_two_processes_share_a_study(storage):
 
 @pytest.fixture
 def postgres():
-    """The URL of a PostgreSQL server that runs for one test, on a socket in a folder of its own."""
+    """Run a PostgreSQL server for one test, on a socket in a folder of its own; its URL."""
     pytest.importorskip("psycopg")
     folders = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     command = shutil.which("pg_ctl", path=os.pathsep.join(folders))
@@ -374,7 +369,7 @@ def test_fresh_search_of_a_study_in_use(toy_data, storage):
     names, rng = [f"study {i}" for i in range(6)], random.Random(0)
     child = start_child(storage, number=4, names=names)
     for name in names:
-        wait_for_trials(storage, rng.randint(1, 3), name)
+        finished(storage, name, rng.randint(1, 3))
         time.sleep(rng.uniform(0, 0.1))
         data = rng.choice([toy_data, other_part(toy_data)])
         mine = run(data, num_trials=2, name=name, storage=storage, fresh=True)
@@ -392,7 +387,7 @@ def test_killed_search_goes_on(studies, tmp_path):
         storage = f"sqlite:///{tmp_path}/search-{number}.db"
         for _ in range(2):
             child = start_child(storage, workers=2)
-            kept = wait_for_trials(storage, rng.randint(0, 4))
+            kept = finished(storage, number=rng.randint(0, 4))
             time.sleep(rng.uniform(0, 0.5))
             child.kill()
             child.communicate(timeout=20)  # returns when its workers have ended too
@@ -420,7 +415,7 @@ def test_ctrl_c_before_a_training_prevents_it(toy_data, storage, foreground, cap
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_keeps_what_is_done(storage, workers):
     child = start_child(storage, workers)
-    wait_for_trials(storage, 2)
+    finished(storage, number=2)
     child.send_signal(signal.SIGINT)
     assert "Stopped by Ctrl-C" in output(child)
     assert 2 <= len(finished(storage)) < 8
