@@ -6,42 +6,48 @@
     python search.py --storage URL          # where the study is kept; share it to share the work
 
 Optuna chooses the settings, stops poor trials early and keeps everything in a database, by default
-the file search.db. A search that was interrupted, or killed, resumes where it stopped when the same
-command is given again. Commands that run at the same time with the same ``--storage`` and
-``--name`` share the trials between them: SQLite, the default, will do for the processes of one
-machine; for several machines give them all the URL of a PostgreSQL or MySQL database, such as
-``postgresql://user:password@host/database``, and install its Python driver.
+the file search.db. Trials are numbered from 0, and the number tells what a trial draws. One that
+was killed stays open under its number. When no other is left to begin, it is trained again with the
+same settings. Commands with the same ``--storage`` and ``--name`` share the trials between them. No
+process knows whether another is still alive, so the last open trials may be trained by several, and
+the first result counts. A study has no trial too many.
+
+For the processes of one machine SQLite, the default, will do. For two machines that have the same
+data, make a database on one that the other reaches, and give both the same command:
+
+    createdb digits
+    pip install "psycopg[binary]"
+    python search.py --trials 80 --storage postgresql+psycopg://user:password@host/digits
+
+Every trial keeps what makes it comparable: a checksum of the data, what is measured, how poor
+trials are stopped, and its settings. Before a trial counts, the function that suggested it is asked
+again with the parameters in the database. It must ask for the same distributions and return the
+same settings, so an edited function never shares a study with the old one.
 """
 
 import argparse
+import json
 import math
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import optuna
 import pandas as pd
 from joblib import delayed
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
-from support.checks import check_integer, check_kind
+from support.checks import check_choice, check_integer, check_kind
 from support.examples import check_examples
-from support.storage import (
-    FINISHED,
-    absolute_url,
-    delete_stored,
-    finished_trials,
-    identity_of,
-    open_stored,
-    plain,
-    queue_runs,
-    run_trial,
-)
+from support.identity import as_json, checksums
+from support.storage import FINISHED, check_trial, check_trials, defer_sigint, open_stored
 from support.workers import parallel
 
 STORAGE = "sqlite:///search.db"
@@ -60,18 +66,13 @@ DEFAULTS = {
     "seed": 0,
 }
 
-# What is kept of a trial beside its settings and its "mistakes", the indices of the validation
-# images that the network of its best epoch gets wrong.
-RESULTS = ("training accuracy", "validation accuracy", "epochs")
-
-POLL = 1.0  # seconds between looks at what other processes have done
+# Columns of the table that follow the settings. A trial also keeps its "mistakes", the indices of
+# the validation images that the network of its best epoch gets wrong.
+RESULTS = ("outcome", "training accuracy", "validation accuracy", "epochs", "seconds")
 
 
 def two_layer(trial):
-    """The search space of the two-layer network: the settings that an Optuna trial suggests.
-
-    A dict with any of the keys of `DEFAULTS`.
-    """
+    """Return the settings that an Optuna trial suggests for the two-layer network."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.01, 1.0, log=True),
         "lr_decay": trial.suggest_float("lr_decay", 0.6, 1.0),
@@ -82,33 +83,19 @@ def two_layer(trial):
 
 
 def make_solver(data, settings, **options):
-    """The network and the `Solver` that settings describe, not yet trained.
+    """Return the `Solver` of the network that settings describe, not yet trained.
 
     data and options are as `Solver` takes them; settings has any of the keys of `DEFAULTS`. An
     unknown key, or a value that the network or `Solver` refuses, is a ValueError or TypeError.
     """
     X, y, *_ = check_examples("make_solver", data).values()
-    settings = {**DEFAULTS, **plain("make_solver", DEFAULTS, settings=settings)}
-    net = FullyConnectedNet(
-        math.prod(X.shape[1:]),
-        settings["hidden_dim"],
-        num_classes=int(y.max()) + 1,
-        weight_scale=settings["weight_scale"],
-        reg=settings["reg"],
-        seed=settings["seed"],
-        activation=settings["activation"],
-    )
-    return Solver(
-        net,
-        data,
-        settings["update_rule"],
-        {"learning_rate": settings["learning_rate"]},
-        settings["lr_decay"],
-        settings["batch_size"],
-        settings["num_epochs"],
-        seed=settings["seed"],
-        **options,
-    )
+    settings = {**DEFAULTS, **_plain("make_solver", settings=settings)}
+    of_net = ("hidden_dim", "activation", "weight_scale", "reg", "seed")
+    of_solver = ("update_rule", "lr_decay", "batch_size", "num_epochs", "seed")
+    sizes = {"input_dim": math.prod(X.shape[1:]), "num_classes": int(y.max()) + 1}
+    net = FullyConnectedNet(**sizes, **{key: settings[key] for key in of_net})
+    options |= {key: settings[key] for key in of_solver}
+    return Solver(net, data, optim_config={"learning_rate": settings["learning_rate"]}, **options)
 
 
 def train(solver):
@@ -123,7 +110,7 @@ def train(solver):
 
 
 def open_study(data, name="two-layer", suggest=None, *, storage=STORAGE):
-    """Open a stored study, or begin it. Trials whose process was killed wait to be run again.
+    """Open a stored study, or begin it.
 
     Arguments are as those of `search`. A study that was begun on other data, or with another
     suggest where it is given, is a ValueError.
@@ -132,7 +119,10 @@ def open_study(data, name="two-layer", suggest=None, *, storage=STORAGE):
     data = check_examples("open_study", data)
     if suggest is not None and not callable(suggest):
         suggest = _check_runs("open_study", suggest)
-    return open_stored("open_study", storage, name, identity_of(data, suggest))
+    study = open_stored("open_study", storage, name)
+    settings_of = None if suggest is None else partial(_suggested, suggest)
+    check_trials("open_study", study, _identity(data, suggest), settings_of)
+    return study
 
 
 def search(
@@ -152,8 +142,8 @@ def search(
     Once five trials have run to their end, another one is pruned after an epoch, from the second
     on, when its best validation accuracy so far is below the median of the complete trials' at that
     epoch. One that diverges counts with the accuracy that it had reached. Ctrl-C ends the search
-    and keeps the finished trials; calling it again resumes. Trials whose process was killed are run
-    again with the same settings. An error in a trial ends the search with that error.
+    and keeps the finished trials; calling it again resumes. An error in a trial ends the search
+    with that error, and the next call runs that trial again.
 
     Parameters
     ----------
@@ -161,12 +151,12 @@ def search(
         ``X_train``, ``y_train``, ``X_val``, ``y_val``. The workers share one copy in memory.
     suggest : callable, or list of dict
         ``suggest(trial)`` returns the settings of an `optuna.Trial`, any of the keys of `DEFAULTS`.
-        A list holds the settings of all trials to be run, one each; each is trained once, to its
-        end.
+        It is called several times for a trial, also with an `optuna.trial.FixedTrial`, and must
+        return the same each time. A list holds the settings of all trials to be run, one each; each
+        is trained to its end.
     num_trials : int, optional
         Number of trials, complete or pruned, that the study is to have, from this and all other
-        calls and processes together. When several reach the end at the same time there may be one
-        more for each. Default: the length of the list.
+        calls and processes together. Default: the length of the list.
     name : str, default 'two-layer'
         The study's name in the storage.
     storage : str, default `STORAGE`
@@ -177,8 +167,8 @@ def search(
         Trial number n has seed + n for what it draws and for its network, where its settings name
         no seed. With one worker the search is the same each time.
     fresh : bool, default False
-        Delete the study first, if there is one; the others in the storage stay. While another
-        process is running its trials, that is an error.
+        Begin a new study of that name. An earlier one stays in the storage, renamed by the date. A
+        process that is searching it goes on with it.
     verbose : bool, default True
         Show a progress bar.
 
@@ -198,156 +188,174 @@ def search(
     data = check_examples("search", data)
     if len(data["y_val"]) == 0:
         raise ValueError("search: data must hold X_val and y_val, which trials are compared on")
-    runs = []
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     if not callable(suggest):
+        pruner = optuna.pruners.NopPruner()  # a list is trained as it stands
         suggest = _check_runs("search", suggest)
-        runs = [{**DEFAULTS, "seed": int(seed) + i, **run} for i, run in enumerate(suggest)]
-        if num_trials not in (None, len(runs)):
-            raise ValueError(f"search: num_trials must be None or {len(runs)}, got {num_trials!r}")
-        num_trials = len(runs)
-        for run in runs:  # before the first is trained
+        if num_trials not in (None, len(suggest)):
+            raise ValueError(f"search: num_trials must be {len(suggest)}, got {num_trials!r}")
+        num_trials = len(suggest)
+        for run in suggest:  # before the first is trained
             make_solver(data, run, verbose=False)
     check_integer("search", num_trials=num_trials)
-    storage = absolute_url("search", storage)
-    if fresh:
-        delete_stored("search", storage, name)
-    # Optuna trains a list as it stands; otherwise poor trials make room for others.
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-    pruner = optuna.pruners.NopPruner() if runs else pruner
-    reopen = partial(open_stored, "search", storage, name, identity_of(data, suggest), pruner)
-    task = delayed(_run_trial)(reopen, data, suggest, num_trials, seed)
-    study = reopen()
+    study = open_stored("search", storage, name, pruner, fresh)
+    parts = study, _identity(data, suggest), partial(_suggested, suggest), num_trials
+    task = partial(delayed(_run_trial), *parts, data, int(seed))
     with tqdm(total=num_trials, unit="trial", disable=not verbose) as bar:
         try:
-            while (missing := num_trials - _show(study, bar)) > 0:
-                queue_runs(study, runs)
-                tasks = (task for _ in range(missing))
-                for _ in parallel(min(workers, missing), return_as="generator_unordered")(tasks):
-                    _show(study, bar)
-                if _show(study, bar) < num_trials:
-                    time.sleep(POLL)  # what is left runs in other processes
-                    study = reopen()
+            while trial_ids := _unfinished(*parts, bar):
+                pool = parallel(min(workers, len(trial_ids)), return_as="generator_unordered")
+                for _ in pool(task(trial_id) for trial_id in trial_ids):
+                    _unfinished(*parts, bar)
         except KeyboardInterrupt:
             print(f"Stopped by Ctrl-C: {bar.n} of {num_trials} trials are kept.")
     return study
 
 
+def _plain(function, **settings):
+    """Return settings as JSON keeps them: tuples become lists, NumPy's numbers plain ones."""
+    [(name, given)] = settings.items()
+    check_kind(function, Mapping, "a dict", **settings)
+    for key in given:
+        check_choice(function, DEFAULTS, **{f"a key of {name}": key})
+    try:
+        return json.loads(json.dumps(dict(given), default=lambda value: value.tolist()))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TypeError(f"{function}: {name} has what JSON does not: {error}") from error
+
+
 def _check_runs(function, suggest):
-    """The settings of a list of runs, plain."""
+    """Return the settings of a list of runs, plain."""
     check_kind(function, (list, tuple), "a function or a list of dicts", suggest=suggest)
     if not suggest:
         raise ValueError(f"{function}: suggest must be a function or hold at least one dict")
-    return [plain(function, DEFAULTS, **{f"suggest[{i}]": run}) for i, run in enumerate(suggest)]
+    return [_plain(function, **{f"suggest[{i}]": run}) for i, run in enumerate(suggest)]
 
 
-def _show(study, bar):
-    """Bring the progress bar up to date; the number of finished trials."""
-    trials = finished_trials(study)
-    accuracies = [trial.user_attrs.get("validation accuracy", 0.0) for trial in trials]
-    if trials:
-        bar.set_postfix({"best": f"{max(accuracies):.2%}"}, refresh=False)
-    bar.n = len(trials)
-    bar.refresh()
-    return len(trials)
+def _suggested(suggest, trial, seed):
+    """Return the settings of a trial, with that seed where they name none; None if it is rejected.
+
+    suggest is a function, or a list, whose run that has the trial's number is the suggestion.
+    """
+    if not callable(suggest):
+        return {**DEFAULTS, "seed": seed, **suggest[trial.number]}
+    with suppress(optuna.TrialPruned):
+        suggested = _plain("search", **{"what suggest returns": suggest(trial)})
+        return {**DEFAULTS, "seed": seed, **suggested}
 
 
-def _run_trial(reopen, data, suggest, num_trials, seed):
-    """What a worker does for each trial."""
-    objective = partial(_objective, data=data, suggest=suggest, seed=seed)
-    run_trial(reopen(), objective, num_trials if callable(suggest) else None)
+def _identity(data, suggest):
+    """Return what all trials of a study have in common beside what they are suggested."""
+    identity = {**checksums(data), "measure": "best validation accuracy of all epochs"}
+    if suggest is not None:
+        identity["pruning"] = "median" if callable(suggest) else "none"
+    return as_json(identity)
 
 
-def _objective(trial, interrupt, data, suggest, seed):
-    """Train the network of one trial and record what came of it."""
-    # The numbers of trials differ, so processes that begin together do not draw the same settings.
-    sampler_seed = (seed + trial.number) % 2**32  # as many as there are
-    trial.study.sampler = optuna.samplers.TPESampler(seed=sampler_seed, multivariate=False)
-    settings = trial.user_attrs.get("settings")  # of a list, or of a killed trial, run again
-    if settings is None:
-        suggested = plain("search", DEFAULTS, **{"what suggest returns": suggest(trial)})
-        settings = {**DEFAULTS, "seed": int(seed) + trial.number, **suggested}
-        trial.set_user_attr("settings", settings)
+def _unfinished(study, identity, settings_of, num_trials, bar):
+    """Return what is left to do: a None for each trial to begin, else the ids of the open ones.
+
+    Brings the progress bar up to date.
+    """
+    trials = check_trials("search", study, identity, settings_of)[:num_trials]
+    accuracies = [trial.value or 0.0 for trial in trials if trial.state in FINISHED]
+    bar.n = len(accuracies)
+    bar.set_postfix({"best": f"{max(accuracies, default=0):.2%}"})
+    to_begin = [None] * (num_trials - len(trials))
+    return to_begin or [trial._trial_id for trial in trials if trial.state not in FINISHED]
+
+
+def _run_trial(study, identity, settings_of, num_trials, data, seed, trial_id):
+    """Begin a trial, or train the open one of that id again, in a worker."""
+    # Where another process has finished the trial, its result counts.
+    with defer_sigint() as interrupt, suppress(optuna.exceptions.UpdateFinishedTrialError):
+        if trial_id is None and len(study.get_trials(deepcopy=False)) >= num_trials:
+            return
+        trial = study.ask() if trial_id is None else Trial(study, trial_id)
+        if trial.number >= num_trials:  # another process has begun the last one at this moment
+            return
+        trial.set_user_attr("identity", identity)
+        accuracy = _objective(trial, interrupt, identity, settings_of, data, seed + trial.number)
+        state = TrialState.PRUNED if accuracy is None else TrialState.COMPLETE
+        study.tell(trial, accuracy, state, skip_if_finished=True)
+
+
+def _objective(trial, interrupt, identity, settings_of, data, seed):
+    """Train the network of a trial and record what came of it.
+
+    Returns the validation accuracy, None where the trial is rejected or pruned.
+    """
+    start, study = time.perf_counter(), trial.study
+    # Numbers of trials differ, so processes that begin together do not draw the same settings.
+    study.sampler = optuna.samplers.TPESampler(seed=seed % 2**32, multivariate=False)
+    if settings_of(trial, seed) is None:
+        return None
+    # If another process draws for the same trial, the first parameters are in the storage.
+    stored = study.get_trials(deepcopy=False)[trial.number]
+    settings = check_trial("search", study, stored, identity, settings_of, seed)
 
     def after_epoch(solver):
-        trial.report(solver.best_val_acc, solver.epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
+        if solver.epoch > (stored.last_step or 0):  # a killed process may have reported more
+            trial.report(solver.best_val_acc, solver.epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
 
     solver = make_solver(data, settings, verbose=False, after_epoch=after_epoch)
+    trial.set_user_attr("settings", settings)
     outcome = "complete"
     try:
-        if interrupt.is_set():
-            raise KeyboardInterrupt
-        train(solver)
+        if not interrupt.is_set():
+            train(solver)
     except DivergedError:
         outcome = "diverged"
     except optuna.TrialPruned:
         outcome = "pruned"
-    if solver.interrupted:
+    if solver.interrupted or interrupt.is_set():
         raise KeyboardInterrupt
     accuracies = 0.0, 0.0  # of a network whose first scores are not finite
     if solver.best_params:
         accuracies = solver.check_accuracy(solver.X_train, solver.y_train), solver.best_val_acc
         wrong = solver.model.predict(data["X_val"]) != data["y_val"]
         trial.set_user_attr("mistakes", np.flatnonzero(wrong).tolist())
-    for key, value in zip(RESULTS, (*accuracies, solver.epoch), strict=True):
+    results = outcome, *accuracies, solver.epoch, time.perf_counter() - start
+    for key, value in zip(RESULTS, results, strict=True):
         trial.set_user_attr(key, value)
-    trial.set_user_attr("outcome", outcome)
-    if outcome == "pruned":
-        raise optuna.TrialPruned
-    return accuracies[1]
+    return None if outcome == "pruned" else accuracies[1]
 
 
 def table(study):
-    """All trials of a study as a pandas.DataFrame, one a row, best first.
+    """Return the finished trials of a study as a pandas.DataFrame, one a row, best first.
 
-    The columns: trial, its number; every setting; outcome ('complete', 'pruned', 'diverged', or
-    'running' or 'lost' where a process has it still, or was killed or failed); training and
-    validation accuracy of its best epoch, epochs and seconds. A trial that has no settings yet is
-    left out. `make_solver` and `train` with a trial's settings repeat it to the bit.
+    The columns: trial, its number; every setting; outcome ('complete', 'pruned' or 'diverged');
+    training and validation accuracy of its best epoch, epochs and seconds. A trial that suggest
+    rejected has no row. `make_solver` and `train` with a trial's settings repeat it to the bit.
     """
     check_kind("table", optuna.Study, "an optuna.Study", study=study)
-    states = {TrialState.RUNNING: "running", TrialState.FAIL: "lost", TrialState.PRUNED: "pruned"}
     rows = [
-        {
-            "trial": trial.number,
-            **trial.user_attrs["settings"],
-            "outcome": states.get(trial.state, trial.user_attrs.get("outcome")),
-            **{key: trial.user_attrs.get(key) for key in RESULTS if trial.state in FINISHED},
-            "seconds": trial.duration.total_seconds() if trial.duration else None,
-        }
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state != TrialState.WAITING
-        and "settings" in trial.user_attrs
-        and "superfluous" not in trial.user_attrs
+        {"trial": trial.number, **trial.user_attrs["settings"]}
+        | {key: trial.user_attrs.get(key) for key in RESULTS}
+        for trial in study.get_trials(deepcopy=False, states=FINISHED)
+        if "settings" in trial.user_attrs
     ]
-    columns = ["trial", *DEFAULTS, "outcome", *RESULTS, "seconds"]
     numbers = ["training accuracy", "validation accuracy", "seconds"]
+    columns = ["trial", *DEFAULTS, *RESULTS]
     trials = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))
     return trials.sort_values("validation accuracy", ascending=False, ignore_index=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Search for the best two-layer network.")
-    parser.add_argument("--trials", type=int, default=40, help="in all (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--storage", default=STORAGE, help="database (default: %(default)s)")
-    parser.add_argument("--name", default="two-layer", help="of the study (default: %(default)s)")
-    parser.add_argument("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
-    parser.add_argument("--fresh", action="store_true", help="begin the study again")
-    arguments = parser.parse_args()
-    study = search(
-        load_mnist(arguments.data),
-        two_layer,
-        arguments.trials,
-        arguments.name,
-        storage=arguments.storage,
-        workers=arguments.workers,
-        fresh=arguments.fresh,
-    )
-    columns = ["learning_rate", "lr_decay", "batch_size", "hidden_dim", "weight_scale", "outcome"]
-    columns += ["training accuracy", "validation accuracy", "epochs", "seconds"]
-    print(table(study)[columns].head(10).to_string(float_format="{:.4g}".format))
+    add = parser.add_argument
+    add("--trials", dest="num_trials", type=int, default=40, help="in all (default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    add("--storage", default=STORAGE, help="database (default: %(default)s)")
+    add("--name", default="two-layer", help="of the study (default: %(default)s)")
+    add("--data", metavar="DIR", help="folder of MNIST (default: looked for)")
+    add("--fresh", action="store_true", help="begin the study again")
+    options = vars(parser.parse_args())
+    study = search(load_mnist(options.pop("data")), two_layer, **options)
+    best = table(study).drop(columns=["activation", "reg", "update_rule", "num_epochs", "seed"])
+    print(best.head(10).to_string(index=False, float_format="{:.4g}".format))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from optim import UPDATE_RULES, complete_config, complete_options
 from support import checks, examples
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.process import defer_sigint, keep_freed_memory, progress_bar, show_progress, summary
+from support.process import deferred_interrupt, keep_freed_memory, progress_bar, show_progress, summary
 
 
 class DivergedError(ArithmeticError):
@@ -178,7 +178,7 @@ class Solver:
             with (
                 # A run that diverges overflows before its loss does; the exception says it better.
                 np.errstate(over="ignore", invalid="ignore"),
-                defer_sigint() as interrupt,
+                deferred_interrupt() as interrupt,
                 progress_bar(self) as bar,
             ):
                 if not self.train_acc_history:

@@ -31,7 +31,7 @@ from course.document import MARKDOWN, to_blocks
 from course.pdf import pandoc, typeset
 from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, check_notebook, check_submission
 from support.files import atomic_write
-from support.process import defer_sigint, print_escaped
+from support.process import deferred_interrupt, print_escaped
 
 LAYOUT = Path(__file__).with_name("writeup.typ")
 README = Path(__file__).with_name("hand_in.md")
@@ -111,7 +111,7 @@ def replace_files(folder, contents):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The last file gets its name first: the PDF, which a viewer may hold open.
-        with defer_sigint(), ExitStack() as stack:
+        with deferred_interrupt(), ExitStack() as stack:
             for name, content in contents.items():
                 file = stack.enter_context(atomic_write(folder / name))
                 file.write(content)

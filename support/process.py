@@ -32,7 +32,7 @@ def print_escaped(text):
 
 
 @contextmanager
-def defer_sigint():
+def deferred_interrupt():
     """Turn the first Ctrl-C into an event that is set, so that no step is left half done.
 
     A second Ctrl-C acts at once, as it would without this.
