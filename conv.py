@@ -24,7 +24,7 @@ from functools import reduce
 import numpy as np
 
 from fast import winograd
-from fast.arrays import every, masked, patches, to_hcwn, to_nchw
+from fast.arrays import every, patches, route_to_first_max, to_hcwn, to_nchw
 from support.checks import as_dout, as_floats, as_integers, check_axes, check_shape
 
 
@@ -216,19 +216,21 @@ def max_pool_forward(x, pool_param):
     columns = [every(stride, q, out_w) for q in range(width)]
     slices = [np.s_[row, :, column] for row in rows for column in columns]
     out = reduce(np.maximum, [image[pixels] for pixels in slices])
-    return to_nchw(out.copy()), (image, slices, out)  # the copy is the caller's
+    overlap = stride < max(height, width)
+    return to_nchw(out.copy()), (image, slices, overlap, out)  # the copy is the caller's
 
 
 def max_pool_backward(dout, cache):
     """As `max_pool_backward_naive`: slice by slice, where a pixel is the first maximum so far."""
-    image, slices, out = cache
+    image, slices, overlap, out = cache
     dout = to_hcwn(as_dout("max_pool_backward", dout, to_nchw(out).shape))
     dimage = np.zeros(image.shape, dout.dtype)
-    for pixels in slices[:-1]:
-        is_max = image[pixels] == out
-        dimage[pixels] += masked(dout, is_max)
-        dout = masked(dout, ~is_max)  # what has been given away is 0 for the slices that follow
-    dimage[slices[-1]] += dout
+    shares = route_to_first_max(dout, out, [image[pixels] for pixels in slices])
+    for pixels, share in zip(slices, shares, strict=True):
+        if overlap:
+            dimage[pixels] += share
+        else:
+            dimage[pixels] = share
     return to_nchw(dimage)
 
 

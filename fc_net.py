@@ -63,7 +63,7 @@ class Activation(Layer):
     name: str
 
     def add_to(self, net, shape):
-        check_choice("Activation", ACTIVATIONS, name=self.name)
+        check_choice("Activation", ACTIVATIONS, activation=self.name)
         net.add(*ACTIVATIONS[self.name])
 
 

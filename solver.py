@@ -8,9 +8,8 @@ from os import PathLike
 import numpy as np
 
 from optim import UPDATE_RULES, complete_config, complete_options
-from support import checks, examples
+from support import checks, examples, process
 from support.checkpoints import copy_params, open_checkpoint, save_checkpoint, set_params
-from support.process import deferred_interrupt, keep_freed_memory, progress_bar, show_progress, summary
 
 
 class DivergedError(ArithmeticError):
@@ -170,7 +169,7 @@ class Solver:
         ValueError
             If it is not because X_train or X_val holds NaN or infinite numbers.
         """
-        keep_freed_memory()
+        process.keep_freed_memory()
         if self.last_params is not None:
             set_params(self.model, self.last_params)
         start = time.perf_counter() - self.seconds
@@ -178,8 +177,8 @@ class Solver:
             with (
                 # A run that diverges overflows before its loss does; the exception says it better.
                 np.errstate(over="ignore", invalid="ignore"),
-                deferred_interrupt() as interrupt,
-                progress_bar(self) as bar,
+                process.deferred_interrupt() as interrupt,
+                process.progress_bar(self) as bar,
             ):
                 if not self.train_acc_history:
                     self._measure()
@@ -192,7 +191,7 @@ class Solver:
                         save_checkpoint(self)
                         if self.after_epoch:
                             self.after_epoch(self)
-                    show_progress(bar, self)
+                    process.show_progress(bar, self)
                 self.interrupted = interrupt.is_set()
                 if self.interrupted:
                     self.seconds = time.perf_counter() - start
@@ -201,7 +200,7 @@ class Solver:
             self.last_params = copy_params(self.model)
             set_params(self.model, self.best_params)
         if self.verbose:
-            print(summary(self))
+            print(process.summary(self))
 
     def _step(self):
         """One iteration: draw a minibatch and follow the gradient of its loss."""
