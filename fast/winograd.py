@@ -38,7 +38,7 @@ POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)  # and infinity
 
 
 def is_faster(w, stride, n):
-    """Whether it is, for masks w and n images: measured; below, the transforms cost too much."""
+    """Tell if it is, for masks w and n images: measured; below, the transforms cost too much."""
     return stride == 1 and w.shape[3] in SIZES and w.shape[1] >= 3 and n >= 32
 
 
