@@ -1,0 +1,158 @@
+"""What all pairs of functions have in common, as `layers` states it: arrays, dtypes, errors."""
+
+import inspect
+from functools import partial
+
+import numpy as np
+import pytest
+
+import conv as C
+import layers as L
+import normalization as N
+
+
+def batchnorm(mode):
+    """Batch normalization with running means of its own at each call."""
+    return lambda x, gamma, beta: N.batchnorm_forward(x, gamma, beta, {"mode": mode})
+
+
+def pool(kind, height, width):
+    param = {"pool_height": height, "pool_width": width, "stride": 2}
+    forward = getattr(C, f"max_pool_forward{kind}")
+    return partial(forward, pool_param=param), getattr(C, f"max_pool_backward{kind}")
+
+
+def convolution(kind):
+    forward = partial(getattr(C, f"conv_forward{kind}"), conv_param={"pad": 1})
+    return forward, getattr(C, f"conv_backward{kind}")
+
+
+def dropout(x):
+    return L.dropout_forward(x, 0.5, np.random.default_rng(0))
+
+
+ROWS, IMAGES, FOUR = (5, 4), (5, 4, 3, 2), (4,)
+# Forward, backward, shapes of the inputs.
+PAIRS = {
+    "fc": (L.fc_forward, L.fc_backward, (5, 2, 2), (4, 3), (3,)),
+    "relu": (L.relu_forward, L.relu_backward, ROWS),
+    "sigmoid": (L.sigmoid_forward, L.sigmoid_backward, ROWS),
+    "tanh": (L.tanh_forward, L.tanh_backward, ROWS),
+    "dropout": (dropout, L.dropout_backward, ROWS),
+    "batchnorm": (batchnorm("train"), N.batchnorm_backward, ROWS, FOUR, FOUR),
+    "batchnorm, test": (batchnorm("test"), N.batchnorm_backward, ROWS, FOUR, FOUR),
+    "spatial batchnorm": (batchnorm("train"), N.batchnorm_backward, IMAGES, FOUR, FOUR),
+    "layernorm": (partial(N.layernorm_forward, ln_param={}),
+                  N.layernorm_backward, ROWS, FOUR, FOUR),
+    "groupnorm": (partial(N.spatial_groupnorm_forward, G=2, gn_param={}),
+                  N.spatial_groupnorm_backward, IMAGES, FOUR, FOUR),
+    "conv": (*convolution(""), (2, 2, 4, 4), (3, 2, 3, 3), (3,)),
+    "conv, naive": (*convolution("_naive"), (2, 2, 4, 4), (3, 2, 3, 3), (3,)),
+    "conv, winograd": (*convolution(""), (32, 3, 5, 5), (2, 3, 3, 3), (2,)),
+    "pool, naive": (*pool("_naive", 2, 2), (2, 3, 4, 4)),
+    **{f"pool, {h} x {w}": (*pool("", h, w), (2, 3, 4, 4)) for h in (1, 2) for w in (1, 2)},
+}  # fmt: skip
+each = pytest.mark.parametrize("name", PAIRS)
+
+
+def inputs(name, rng, dtype=np.float64):
+    """Normally distributed numbers, or integers, of which no two in a feature are alike."""
+    shapes = PAIRS[name][2:]
+    if np.issubdtype(dtype, np.integer):
+        return [rng.permutation(np.prod(s)).reshape(s).astype(dtype) for s in shapes]
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+def listed(gradients):
+    return list(gradients) if isinstance(gradients, tuple) else [gradients]
+
+
+def results(name, arrays, dout=None):
+    """Out and all gradients."""
+    forward, backward, *_ = PAIRS[name]
+    out, cache = forward(*arrays)
+    return [out, *listed(backward(np.ones_like(out) if dout is None else dout, cache))]
+
+
+def assert_equal(ours, expected):
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@each
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_goes_through(name, dtype, rng):
+    found = results(name, inputs(name, rng, dtype))
+    assert {array.dtype for array in found} == {np.dtype(dtype)}
+    assert [array.shape for array in found[1:]] == list(PAIRS[name][2:])
+
+
+@each
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_integers_and_lists_count_as_float64(name, dtype, rng):
+    arrays = inputs(name, rng, dtype)
+    expected = results(name, [a.astype(np.float64) for a in arrays])
+    assert {array.dtype for array in expected} == {np.dtype(np.float64)}
+    dout = np.ones(expected[0].shape, dtype)
+    assert_equal(results(name, arrays, dout), expected)
+    assert_equal(results(name, [a.tolist() for a in arrays], dout.tolist()), expected)
+
+
+@each
+def test_what_a_caller_does_with_the_results_changes_nothing_else(name, rng):
+    arrays = inputs(name, rng)
+    before = [array.copy() for array in arrays]
+    forward, backward, *_ = PAIRS[name]
+    out, cache = forward(*arrays)
+    dout = rng.standard_normal(out.shape)
+    expected = [gradient.copy() for gradient in listed(backward(dout.copy(), cache))]
+    out += 1
+    gradients = listed(backward(dout, cache))
+    assert_equal(gradients, expected)
+    for gradient in gradients:
+        gradient[...] = 0
+    assert_equal(listed(backward(dout, cache)), expected)
+    assert_equal(arrays, before)
+
+
+@pytest.mark.parametrize("name", ["relu", "dropout", *(name for name in PAIRS if "pool, " in name)])
+def test_an_infinite_gradient_is_zero_where_none_comes_through(name, rng):
+    arrays = inputs(name, rng)
+    out, ones = results(name, arrays)
+    _, infinite = results(name, arrays, np.full(out.shape, np.inf))
+    np.testing.assert_array_equal(infinite, np.where(ones > 0, np.inf, 0))
+
+
+@each
+@pytest.mark.parametrize("kind", ["f2", "c16", "?", "O", "U9", "masked"])
+def test_other_numbers_are_a_type_error_that_names_the_argument(name, kind, rng):
+    arrays = inputs(name, rng)
+    forward, backward, *_ = PAIRS[name]
+    out, cache = forward(*arrays)
+
+    def wrong(array):
+        return np.ma.array(array) if kind == "masked" else array.astype(kind)
+
+    for i, argument in zip(range(len(arrays)), inspect.signature(forward).parameters, strict=False):
+        others = [wrong(array) if i == k else array for k, array in enumerate(arrays)]
+        with pytest.raises(TypeError, match=f"_forward.*: {argument} "):
+            forward(*others)
+    with pytest.raises(TypeError, match=f"^{backward.__name__}: dout "):
+        backward(wrong(out), cache)
+
+
+@each
+def test_dout_of_another_shape_is_named(name, rng):
+    forward, backward, *_ = PAIRS[name]
+    out, cache = forward(*inputs(name, rng))
+    for dout in (out[:1], out[..., None], 1.0):
+        with pytest.raises(ValueError, match=f"^{backward.__name__}: dout "):
+            backward(dout, cache)
+
+
+@pytest.mark.parametrize("name", [n for n in PAIRS if n not in ("batchnorm", "spatial batchnorm")])
+def test_no_examples_pass_through(name, rng):
+    x, *params = inputs(name, rng)
+    out, dx, *gradients = results(name, [x[:0], *params])
+    assert (len(out), dx.shape) == (0, x[:0].shape)
+    assert not any(gradient.any() for gradient in gradients)
