@@ -156,3 +156,47 @@ def test_no_examples_pass_through(name, rng):
     out, dx, *gradients = results(name, [x[:0], *params])
     assert (len(out), dx.shape) == (0, x[:0].shape)
     assert not any(gradient.any() for gradient in gradients)
+
+
+_X, _I, _TEST = np.ones((2, 3)), np.ones((2, 3, 5, 6)), {"mode": "test"}
+_3, _4, _POOL = np.ones(3), np.ones(4), {"pool_height": 2, "pool_width": 2, "stride": 2}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (L.fc_forward, (np.ones((2, 28, 28)), np.ones((3072, 4)), _4), "x has 784 .* 3072"),
+        (L.fc_forward, (_X, np.ones((3, 4)), np.ones((4, 1))), "b"),
+        (L.softmax_loss, (_X, [0, 3]), "y must hold labels within 0..2"),
+        (L.softmax_loss, (_X, [-1, 0]), "y must hold labels within 0..2"),
+        (L.softmax_loss, (_X, [0.0, 1.0]), "y"),
+        (L.softmax_loss, (_X[:0], np.zeros(0, int)), "y"),
+        (L.softmax_loss, (_X.astype(np.float16), [0, 1]), "x"),
+        (L.dropout_forward, (_X, 1.0, np.random.default_rng(0)), "p"),
+        (N.batchnorm_forward, (_X, _3, _3, {}), "mode"),
+        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"eps": 0}), "eps"),
+        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"momentum": 1}), "momentum"),
+        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"running_mean": np.ones(2)}), "running_mean"),
+        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"running_var": [1, 1, 1]}), "running_var"),
+        (N.batchnorm_forward, (_I[0], _3, _3, _TEST), "x"),
+        (N.batchnorm_forward, (_X[:, :0], _3, _3, _TEST), "x"),
+        (N.layernorm_forward, (_X, _3, _3, {"momentum": 0.9}), "ln_param"),
+        (N.spatial_groupnorm_forward, (_I, _3, _3, 2, {}), "G"),
+        *((forward, (_I, np.ones((4, *mask)), _4, param), message)
+          for forward in (C.conv_forward, C.conv_forward_naive)
+          for mask, param, message in (
+              ((1, 3, 3), {}, "x has 3 channels but w expects 1"),
+              ((3, 6, 3), {}, "the mask of 6 x 3 is larger than .* 5 x 6"),
+              ((3, 3, 9), {"pad": 1}, "the mask of 3 x 9 is larger than .* 7 x 8"),
+              ((3, 3, 3), {"padding": 1}, "conv_param"))),
+        *((forward, (_I, param), message)
+          for forward in (C.max_pool_forward, C.max_pool_forward_naive)
+          for param, message in (
+              (_POOL | {"pool_height": 6}, "the window of 6 x 2 is larger than .* 5 x 6"),
+              (_POOL | {"pad": 1}, "pool_param"),
+              ({"pool_height": 2, "stride": 2}, "pool_param"))),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(function, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=rf"^{function.__name__}: {message}\b"):
+        function(*arguments)

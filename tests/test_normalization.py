@@ -1,4 +1,7 @@
-"""Normalization layers: gradients, values by hand, running means, layout, bad input."""
+"""Normalization layers: gradients, values by hand, running means, layout.
+
+What they have in common with other layers is in test_convention.py.
+"""
 
 import numpy as np
 import pytest
@@ -146,31 +149,3 @@ def test_one_example():
     out, cache = batch("train")(one, np.ones(3), np.arange(3.0))
     np.testing.assert_array_equal(out, [[0.0, 1.0, 2.0]])  # xhat is 0
     assert not batchnorm_backward(one, cache)[0].any()
-
-
-_X, _I, _3, _4 = np.ones((2, 3)), np.ones((2, 4, 3, 3)), np.ones(3), np.ones(4)
-_TEST = {"mode": "test"}
-
-
-@pytest.mark.parametrize(
-    ("function", "arguments", "name"),
-    [
-        (batchnorm_forward, (_X, _3, _3, {}), "mode"),
-        (batchnorm_forward, (_X, _3, _3, None), "bn_param"),
-        (batchnorm_forward, (_X, _3, _3, {"mode": "train", "epsilon": 1}), "bn_param"),
-        (batchnorm_forward, (_X, _3, _3, _TEST | {"eps": 0}), "eps"),
-        (batchnorm_forward, (_X, _3, _3, _TEST | {"momentum": 1}), "momentum"),
-        (batchnorm_forward, (_X, _3, _3, _TEST | {"running_mean": np.ones(2)}), "running_mean"),
-        (batchnorm_forward, (_X, _3, _3, _TEST | {"running_var": np.ones(3, int)}), "running_var"),
-        (batchnorm_forward, (_I, _3, _3, _TEST), "gamma"),
-        (batchnorm_forward, (_I, _4, _3, _TEST), "beta"),
-        (batchnorm_forward, (_X[:, :0], _3, _3, _TEST), "x"),
-        (batchnorm_forward, (_I[0], _4, _4, _TEST), "x"),
-        (layernorm_forward, (_X, _3, _3, {"momentum": 0.9}), "ln_param"),
-        (N.spatial_groupnorm_forward, (_I, _4, _4, 3, {}), "G"),
-        (N.spatial_groupnorm_forward, (_I, _4, _4, 2.5, {}), "G"),
-    ],
-)
-def test_bad_input(function, arguments, name):
-    with pytest.raises((TypeError, ValueError), match=f"^{function.__name__}: {name} "):
-        function(*arguments)

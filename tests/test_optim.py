@@ -88,26 +88,25 @@ def test_extreme_gradients(name, dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "argument"),
+    ("name", "dw", "config", "argument"),
     [
-        *((rule, (np.ones(2), np.ones(3)), "dw") for rule in UPDATE_RULES),
-        *((rule, (np.ones(2, int), np.ones(2)), "w") for rule in UPDATE_RULES),
-        *((rule, (np.ones(2), np.ones(2), []), "config") for rule in UPDATE_RULES),
-        *((rule, (np.ones(2), np.ones(2), {"learning_rate": rate}), "learning_rate")
-          for rule in UPDATE_RULES for rate in (-1.0, np.nan, np.inf, "a")),
-        *((rule, (np.ones(2), np.ones(2), {key: value}), key)
-          for rule, key in (("sgd_momentum", "momentum"), ("rmsprop", "decay_rate"),
-                            ("adam", "beta1"), ("adam", "beta2"))
-          for value in (1.0, 1.5, -0.1, None)),
-        *((rule, (np.ones(2), np.ones(2), {"epsilon": value}), "epsilon")
-          for rule in ("rmsprop", "adam") for value in (0, -1e-8, "1e-8")),
-        ("adam", (np.ones(2), np.ones(2), {"m": np.zeros(3)}), "m"),
-        ("sgd_momentum", (np.ones(2), np.ones(2), {"velocity": 0.0}), "velocity"),
+        *((rule, np.ones(3), None, "dw") for rule in UPDATE_RULES),
+        *((rule, np.ones(2), {"learning_rate": np.inf}, "learning_rate") for rule in UPDATE_RULES),
+        ("sgd_momentum", np.ones(2), {"momentum": 1.0}, "momentum"),
+        ("sgd_momentum", np.ones(2), {"velocity": 0.0}, "velocity"),
+        ("rmsprop", np.ones(2), {"decay_rate": 1.0}, "decay_rate"),
+        ("rmsprop", np.ones(2), {"epsilon": 0}, "epsilon"),
+        ("adam", np.ones(2), {"epsilon": 0}, "epsilon"),
+        ("adam", np.ones(2), {"beta1": 1.0}, "beta1"),
+        ("adam", np.ones(2), {"beta2": 1.0}, "beta2"),
+        ("adam", np.ones(2), {"m": np.zeros(3)}, "m"),
     ],
-)  # fmt: skip
-def test_bad_input(name, arguments, argument):
-    with pytest.raises((TypeError, ValueError), match=f"^{name}: {argument} must"):
-        UPDATE_RULES[name](*arguments)
+)
+def test_bad_input(name, dw, config, argument):
+    with pytest.raises(ValueError, match=f"{name}: {argument} must"):
+        UPDATE_RULES[name](np.ones(2), dw, config)
+    with pytest.raises(TypeError, match=f"{name}: w must"):
+        UPDATE_RULES[name](np.ones(2, int), np.ones(2))
 
 
 def test_cosine():

@@ -52,13 +52,9 @@ def test_every_rule_learns(toy_data, rule):
 def test_every_example_once_an_epoch(batch_size):
     model = Recorder()
     Solver(model, recorder_data(), batch_size=batch_size, num_epochs=3, verbose=False).train()
-    batches_per_epoch = -(-10 // batch_size)
-    assert len(model.batches) == 3 * batches_per_epoch
-    epochs = [
-        np.concatenate(model.batches[i * batches_per_epoch : (i + 1) * batches_per_epoch])
-        for i in range(3)
-    ]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len(model.batches) == 3 * -(-10 // batch_size)
+    epochs = np.concatenate(model.batches).reshape(3, 10)
+    assert np.sort(epochs).tolist() == [list(range(10))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
@@ -66,11 +62,7 @@ def test_best_parameters_come_with_their_running_means(toy_data):
     net = FullyConnectedNet(2, [16], 2, seed=0, normalization="batchnorm")
     solver = make_solver(toy_data, net=net, num_epochs=6, optim_config={"learning_rate": 3.0})
     kept = {}
-
-    def after_epoch(solver):
-        kept[solver.val_acc_history[-1]] = copy_params(net)
-
-    solver.after_epoch = after_epoch
+    solver.after_epoch = lambda solver: kept.update({solver.val_acc_history[-1]: copy_params(net)})
     solver.train()
     # The best epoch is not the last: the running means have gone on since then.
     assert solver.val_acc_history[-1] < solver.best_val_acc
@@ -98,10 +90,8 @@ def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
 def test_a_checkpoint_name_that_cannot_be_written_is_a_warning(toy_data, tmp_path):
     (tmp_path / "file").touch()
     solver = make_solver(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
-    with pytest.warns(UserWarning, match="parameters of epoch 1 could not be written"):
+    with pytest.warns(UserWarning, match="epoch 1"):
         solver.train()
-    with pytest.raises(TypeError, match="checkpoint_name must be a path, got int"):
-        make_solver(toy_data, checkpoint_name=3)
 
 
 def test_a_grid_of_learning_rates_goes_on_where_one_diverges(toy_data):
@@ -112,8 +102,6 @@ def test_a_grid_of_learning_rates_goes_on_where_one_diverges(toy_data):
             solver.train()
         found[learning_rate] = solver.best_val_acc
     assert found[0.3] > found[1e30] >= 0
-    with pytest.raises(DivergedError, match=r"goes on with: except solver\.DivergedError"):
-        make_solver(toy_data, optim_config={"learning_rate": 1e30}).train()
 
 
 def test_histories_and_best_parameters(toy_data):
@@ -161,9 +149,8 @@ def learning_rates(**options):
         return original(X, y)
 
     model.loss = loss
-    solver = Solver(
-        model, recorder_data(8), batch_size=2, num_epochs=2, verbose=False, seed=0, **options
-    )
+    options = {"batch_size": 2, "num_epochs": 2, "verbose": False, "seed": 0, **options}
+    solver = Solver(model, recorder_data(8), **options)
     solver.train()
     w.append(solver.last_params["w"].item())
     return -np.diff(w)
@@ -173,13 +160,11 @@ def test_learning_rate_decay_and_schedule():
     np.testing.assert_allclose(learning_rates(), 0.01)
     rate = {"optim_config": {"learning_rate": 0.5}}
     np.testing.assert_allclose(learning_rates(**rate, lr_decay=0.1), [0.5] * 4 + [0.05] * 4)
-    np.testing.assert_allclose(
-        learning_rates(**rate, schedule=lambda t: 1 - t), 0.5 * (1 - np.arange(8) / 8)
-    )
-    np.testing.assert_allclose(
-        learning_rates(**rate, schedule=lambda t: 1 - t, lr_decay=0.5),
-        0.5 * (1 - np.arange(8) / 8) * np.repeat([1, 0.5], 4),
-    )
+    falling = 0.5 * (1 - np.arange(8) / 8)
+    schedule = {**rate, "schedule": lambda t: 1 - t}
+    np.testing.assert_allclose(learning_rates(**schedule), falling)
+    both = learning_rates(**schedule, lr_decay=0.5)
+    np.testing.assert_allclose(both, falling * np.repeat([1, 0.5], 4))
 
 
 def test_transform_is_for_training_only():
@@ -191,9 +176,8 @@ def test_transform_is_for_training_only():
         return X + 100
 
     model = Recorder()
-    solver = Solver(
-        model, recorder_data(), batch_size=4, num_epochs=1, transform=transform, verbose=False
-    )
+    options = {"batch_size": 4, "num_epochs": 1, "verbose": False}
+    solver = Solver(model, recorder_data(), transform=transform, **options)
     solver.train()
     assert seen == [4, 4, 2]
     assert min(np.concatenate(model.batches)) == 100
@@ -295,7 +279,7 @@ def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     solver = make_solver(toy_data, num_epochs=100, lr_decay=1.0)
     blow_up_at = 25
     solver.schedule = lambda t: 1e30 if solver.iteration >= blow_up_at else 1.0
-    with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28) .* 3e\+29"):
+    with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28)"):
         solver.train()
     assert len(solver.loss_history) == solver.iteration < 30
     assert len(solver.val_acc_history) == 3
@@ -312,16 +296,11 @@ def test_check_accuracy(toy_data):
         assert solver.check_accuracy(X, y, batch_size=batch_size) == 0.25
     assert solver.check_accuracy(X, y, num_samples=10_000) == 0.25
     assert abs(solver.check_accuracy(X, y, num_samples=400) - 0.25) < 0.1
-    with pytest.raises(ValueError, match=r"y must have shape \(3,\), .* got \(2,\)"):
-        solver.check_accuracy(X[:3], y[:2])
-    with pytest.raises(ValueError, match="length > 0"):
+    with pytest.raises(ValueError, match=r"Solver\.check_accuracy: X must hold examples"):
         solver.check_accuracy(X[:0], y[:0])
-    with pytest.raises(ValueError, match=r"y must have shape \(1000,\), .* got \(1000, 1\)"):
-        solver.check_accuracy(X, y[:, None])
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):
-
     def slowly(X, rng):
         time.sleep(0.004)  # the bar is drawn ten times a second at most
         return X
@@ -338,100 +317,53 @@ def test_verbose_says_how_it_went(toy_data, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"update_rule": "newton"}, "update_rule must be one of sgd, sgd_momentum, rmsprop, adam"),
-        ({"optim_config": {"lr": 0.1}}, "has lr, which sgd_momentum does not take; it takes"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"num_epochs": -1}, "num_epochs must be at least 1, got -1"),
-        ({"num_val_samples": 0}, "num_val_samples must be at least 1, got 0"),
-        ({"lr_decay": 0.0}, "lr_decay must be a finite number > 0"),
-        ({"lr_decay": np.nan}, "lr_decay must be a finite number > 0"),
-    ],
-)
-def test_bad_options(toy_data, options, message):
-    with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, **options)
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("change", "error", "name"),
     [
         ({"X_train": None}, ValueError, "data lacks X_train; it has X_train, y_train"),
         ({"y_val": None}, ValueError, "data lacks y_val"),
-        ({"y_train": np.zeros(299, int)}, ValueError, r"y_train must have shape \(300,\)"),
-        ({"y_train": np.zeros((300, 1), int)}, ValueError, r"got \(300, 1\)"),
-        ({"X_train": [[0.0, 0.0]] * 300}, TypeError, "X_train must be an array, got list"),
-        ({"y_val": np.full(100, -1)}, ValueError, "y_val must hold labels from 0 on, got -1"),
-        ({"y_val": np.zeros(100)}, TypeError, "y_val must hold integers, got float64"),
-        (
-            {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
-            ValueError,
-            "X_train holds no examples",
-        ),
+        ({"y_train": np.zeros(299, int)}, ValueError, "y_train"),
+        ({"y_train": np.zeros((300, 1), int)}, ValueError, "y_train"),
+        ({"X_train": [[0.0, 0.0]] * 300}, TypeError, "X_train"),
+        ({"y_val": np.full(100, -1)}, ValueError, "y_val"),
+        ({"y_val": np.zeros(100)}, TypeError, "y_val"),
+        ({"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)}, ValueError, "X_train"),
     ],
 )
-def test_bad_data(toy_data, change, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_data(toy_data, change, error, name):
+    with pytest.raises(error, match=f"^Solver: {name}"):
         make_solver({**toy_data, **change})
 
 
+@pytest.mark.parametrize("options", [{"lr": 0.1}, {"learning_rate": 0.1, "beta1": 0.9}])
+def test_options_that_a_rule_does_not_take(toy_data, options):
+    with pytest.raises(ValueError, match="Solver: optim_config has"):
+        make_solver(toy_data, optim_config=options)
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("scores", "result", "message"),
     [
-        ({"batch_size": 2.5}, "batch_size must be an integer, got 2.5"),
-        ({"print_every": None}, "print_every must be an integer, got None"),
-        ({"lr_decay": "0.9"}, "lr_decay must be a number, got '0.9'"),
-        ({"schedule": 0.5}, "schedule must be callable, got 0.5"),
-        ({"optim_config": [0.1]}, "optim_config must be a dict, got list"),
-        ({"optim_config": {"learning_rate": "a"}}, "learning_rate must be a number, got 'a'"),
-        ({"seed": "a"}, "seed must be an integer >= 0, None or .* got 'a'"),
-        ({"net": 3}, "expected a model with a dict params and a method loss, got int"),
-        ({"transform": "flip"}, "transform must be callable, got 'flip'"),
+        (lambda X: X[:1], None, r"scores must have shape \(10, C\), got \(1, 1\)"),
+        (lambda X: 0, None, r"scores must have shape \(10, C\), got \(\)"),
+        (lambda X: np.eye(4)[X[:, 0] % 4], (1.0, {}), "the gradients of w"),
     ],
 )
-def test_options_of_the_wrong_type(toy_data, options, message):
-    with pytest.raises(TypeError, match=f"(Solver|sgd_momentum): {message}"):
-        make_solver(toy_data, **options)
-
-
-@pytest.mark.parametrize("data", [None, [], {}, {1: 2}])
-def test_data_that_are_none(data):
-    with pytest.raises(
-        (TypeError, ValueError), match=r"Solver: data (must be a dict|lacks X_train)"
-    ):
-        make_solver(data)
-
-
-def returns(value):
-    """A model whose loss is that, with labels and without."""
+def test_a_model_that_returns_nonsense(scores, result, message):
     model = Recorder()
-    model.loss = lambda X, y=None: value[0](X) if y is None else value[1](X)
-    return model
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (returns([lambda X: X[:1], lambda X: 0]), r"must have shape \(10, C\), got \(1, 1\)"),
-        (returns([lambda X: 0, lambda X: 0]), r"scores must have shape \(10, C\), got \(\)"),
-        (returns([lambda X: np.eye(4)[X[:, 0] % 4], lambda X: (1.0, {})]), "the gradients of w"),
-    ],
-)
-def test_a_model_that_returns_nonsense(model, message):
+    model.loss = lambda X, y=None: scores(X) if y is None else result
     with pytest.raises(ValueError, match=message):
         Solver(model, recorder_data(), verbose=False).train()
 
 
 @pytest.mark.parametrize("transform", [lambda X, rng: None, lambda X, rng: X[:3]])
 def test_a_transform_that_loses_examples(toy_data, transform):
-    with pytest.raises(ValueError, match="Solver: transform must return 32 examples"):
+    with pytest.raises(ValueError, match="Solver: transform"):
         make_solver(toy_data, transform=transform).train()
 
 
 def test_large_floats_are_named(toy_data):
     pixels = (255 * toy_data["X_train"]).astype(np.float32)
-    with pytest.warns(UserWarning, match="X_train are 130 on average, far outside 0 to 1; pixels"):
+    with pytest.warns(UserWarning, match="X_train"):
         make_solver({**toy_data, "X_train": pixels})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -440,18 +372,16 @@ def test_large_floats_are_named(toy_data):
         make_solver({**toy_data, "X_train": 2 * standardized})
 
 
-@pytest.mark.parametrize("name", ["X_train", "X_val"])
+@pytest.mark.parametrize("name", ["X_train", "X_val", "transform"])
 def test_nan_in_the_data_is_not_called_divergence(toy_data, name):
-    X = toy_data[name].copy()
-    X[17, 1] = np.nan
-    with pytest.raises(ValueError, match=f"Solver: {name} holds NaN or infinite numbers"):
-        make_solver({**toy_data, name: X}).train()
-
-
-def test_nan_of_a_transform_is_not_called_divergence(toy_data):
-    solver = make_solver(toy_data, transform=lambda X, rng: X * np.nan)
-    with pytest.raises(ValueError, match="Solver: X_train, or what transform made of it, holds"):
-        solver.train()
+    options, data = {}, dict(toy_data)
+    if name == "transform":
+        options["transform"] = lambda X, rng: X * np.nan
+    else:
+        data[name] = toy_data[name].copy()
+        data[name][17, 1] = np.nan
+    with pytest.raises(ValueError, match=f"Solver: .*{name}.* holds NaN"):
+        make_solver(data, **options).train()
 
 
 def test_scores_that_overflow_when_measured_are_divergence(toy_data):
@@ -461,16 +391,8 @@ def test_scores_that_overflow_when_measured_are_divergence(toy_data):
         solver.train()
 
 
-def test_check_accuracy_refuses_bad_numbers(toy_data):
-    solver, (X, y) = make_solver(toy_data), (toy_data["X_val"], toy_data["y_val"])
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
-        solver.check_accuracy(X, y, batch_size=-1)
-    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
-        solver.check_accuracy(X, y, num_samples=0)
-
-
 def test_a_schedule_that_gives_nonsense(toy_data):
-    with pytest.raises(ValueError, match=r"factor that schedule returns must be .* got nan"):
+    with pytest.raises(ValueError, match="schedule"):
         make_solver(toy_data, schedule=lambda t: float("nan")).train()
 
 
