@@ -47,14 +47,15 @@ def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
         (lambda: FullyConnectedNet(4, [], 2, dropout=0.5), [FC(2)]),
         (lambda: FullyConnectedNet(4), [FC(10), RELU, FC(5), RELU, FC(10)]),
         (lambda: FullyConnectedNet(4, [3, 2], activation="linear"), [FC(3), FC(2), FC(10)]),
-        (lambda: FullyConnectedNet(4, [3], dropout=0.2, normalization="batchnorm", activation="tanh"),
+        (lambda: FullyConnectedNet(4, 3, dropout=0.2, normalization="batchnorm", activation="tanh"),
          [FC(3), BatchNorm(), Activation("tanh"), Dropout(0.2), FC(10)]),
         (ConvNet,
          [Conv(16, 5), MaxPool(2), RELU, Conv(32, 5), MaxPool(2), RELU, FC(128), RELU, FC(10)]),
         (lambda: ConvNet((1, 4, 4), [2, (3, 4)], 3, []),
          [Conv(2, 3), MaxPool(2), RELU, Conv(3, 3), RELU, Conv(4, 3), MaxPool(2), RELU, FC(10)]),
-        (lambda: ConvNet((1, 4, 4), [2], 3, [5], dropout=0.1, normalization="layernorm"),
-         [Conv(2, 3), LayerNorm(), MaxPool(2), RELU, FC(5), LayerNorm(), RELU, Dropout(0.1), FC(10)]),
+        (lambda: ConvNet((1, 4, 4), [2], 3, [5], dropout=0.1, normalization="layernorm"), [
+            Conv(2, 3), LayerNorm(), MaxPool(2), RELU, FC(5), LayerNorm(), RELU, Dropout(0.1), FC(10),
+        ]),
     ],
 )  # fmt: skip
 def test_the_nets_of_the_assignment_are_lists(make, layers):
