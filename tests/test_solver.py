@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 import warnings
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -19,16 +18,16 @@ pytestmark = pytest.mark.usefixtures("foreground")
 
 
 class Recorder:
-    """A model that is no network: it records the batches it is given."""
+    """A model that is no network: it records the batches it is given, and its parameter."""
 
     def __init__(self):
-        self.params = {"w": np.zeros(1)}
-        self.batches = []
+        self.params, self.batches, self.w = {"w": np.zeros(1)}, [], []
 
     def loss(self, X, y=None):
         if y is None:
             return np.eye(4)[X[:, 0] % 4]
         self.batches.append(X[:, 0].copy())
+        self.w.append(self.params["w"].item())
         return 1.0, {"w": np.ones(1)}
 
 
@@ -37,13 +36,23 @@ def recorder_data(n=10):
     return {"X_train": X, "y_train": X[:, 0] % 4, "X_val": X[:4], "y_val": np.zeros(4, int)}
 
 
-@pytest.mark.parametrize("rule", ["sgd", "sgd_momentum", "rmsprop", "adam"])
-def test_every_rule_learns(toy_data, rule):
-    rate = {"sgd": 1.0, "sgd_momentum": 0.3}.get(rule, 0.02)
-    solver = make_solver(
-        toy_data, update_rule=rule, optim_config={"learning_rate": rate}, num_epochs=30
-    )
+def trained(data, **options):
+    solver = make_solver(data, **options)
     solver.train()
+    return solver
+
+
+def assert_same(ours, expected):
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate"), [("sgd", 1.0), ("sgd_momentum", 0.3), ("rmsprop", 0.02), ("adam", 0.02)]
+)
+def test_every_rule_learns(toy_data, rule, rate):
+    options = {"update_rule": rule, "optim_config": {"learning_rate": rate}}
+    solver = trained(toy_data, num_epochs=30, **options)
     assert solver.best_val_acc > 0.95
     assert np.mean(solver.loss_history[-10:]) < 0.2
 
@@ -67,9 +76,8 @@ def test_best_parameters_come_with_their_running_means(toy_data):
     # The best epoch is not the last: the running means have gone on since then.
     assert solver.val_acc_history[-1] < solver.best_val_acc
     assert (solver.last_params["running_mean1"] != net.buffers["running_mean1"]).any()
-    for name, array in {**net.params, **net.buffers}.items():
-        np.testing.assert_array_equal(solver.best_params[name], array)
-        np.testing.assert_array_equal(kept[solver.best_val_acc][name], array)
+    assert_same({**net.params, **net.buffers}, solver.best_params)
+    assert_same({**net.params, **net.buffers}, kept[solver.best_val_acc])
     assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
 
 
@@ -83,25 +91,13 @@ def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
     for name, after in zip(names, expected, strict=True):
         net = FullyConnectedNet(2, [16], 2)
         net.load(tmp_path / "runs" / name)
-        for key, p in net.params.items():
-            np.testing.assert_array_equal(p, after[key])
+        assert_same(net.params, after)
 
 
 def test_a_checkpoint_name_that_cannot_be_written_is_a_warning(toy_data, tmp_path):
     (tmp_path / "file").touch()
-    solver = make_solver(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
     with pytest.warns(UserWarning, match="epoch 1"):
-        solver.train()
-
-
-def test_a_grid_of_learning_rates_goes_on_where_one_diverges(toy_data):
-    found = {}
-    for learning_rate in (1e30, 0.3):
-        solver = make_solver(toy_data, optim_config={"learning_rate": learning_rate})
-        with suppress(DivergedError):
-            solver.train()
-        found[learning_rate] = solver.best_val_acc
-    assert found[0.3] > found[1e30] >= 0
+        trained(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
 
 
 def test_histories_and_best_parameters(toy_data):
@@ -113,47 +109,30 @@ def test_histories_and_best_parameters(toy_data):
     assert solver.epoch == 8
     assert solver.val_acc_history[0] == initial
     assert solver.best_val_acc == max(solver.val_acc_history) > initial
-    for name, p in solver.model.params.items():
-        np.testing.assert_array_equal(p, solver.best_params[name])
+    assert_same(solver.model.params, solver.best_params)
     assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
 
 
 def test_seed_fixes_every_bit(toy_data):
-    first, again, other = (
-        make_solver(toy_data, seed=seed, transform=noise, num_train_samples=50)
-        for seed in (1, 1, 2)
-    )
-    for solver in (first, again, other):
-        solver.train()
-    assert state(first) == state(again)
-    assert state(first)[0] != state(other)[0]
+    options = {"transform": noise, "num_train_samples": 50}
+    first, again, other = (state(trained(toy_data, seed=seed, **options)) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0] != other[0]
 
 
 def test_measuring_does_not_change_the_run(toy_data):
-    one, two = make_solver(toy_data), make_solver(toy_data, num_train_samples=7, num_val_samples=9)
-    two.check_accuracy(toy_data["X_val"], toy_data["y_val"], num_samples=20)
-    one.train()
-    two.train()
-    assert one.loss_history == two.loss_history
+    solver = make_solver(toy_data, num_train_samples=7, num_val_samples=9)
+    solver.check_accuracy(toy_data["X_val"], toy_data["y_val"], num_samples=20)
+    solver.train()
+    assert solver.loss_history == trained(toy_data).loss_history
 
 
 def learning_rates(**options):
     """The learning rate of each of the 2 x 4 iterations: steps of a model whose gradient is 1."""
-    model = Recorder()
-    w = []
-    original = model.loss
-
-    def loss(X, y=None):
-        if y is not None:
-            w.append(model.params["w"].item())
-        return original(X, y)
-
-    model.loss = loss
-    options = {"batch_size": 2, "num_epochs": 2, "verbose": False, "seed": 0, **options}
-    solver = Solver(model, recorder_data(8), **options)
+    options = {"batch_size": 2, "num_epochs": 2, "verbose": False, **options}
+    solver = Solver(Recorder(), recorder_data(8), **options)
     solver.train()
-    w.append(solver.last_params["w"].item())
-    return -np.diff(w)
+    return -np.diff([*solver.model.w, solver.last_params["w"].item()])
 
 
 def test_learning_rate_decay_and_schedule():
@@ -187,12 +166,10 @@ def test_transform_is_for_training_only():
 def test_without_validation_data_the_last_parameters_are_best(toy_data):
     for val in ({}, {"X_val": toy_data["X_val"][:0], "y_val": toy_data["y_val"][:0]}):
         train = {key: toy_data[key] for key in ("X_train", "y_train")}
-        solver = make_solver({**train, **val})
-        solver.train()
+        solver = trained({**train, **val})
         assert solver.val_acc_history == []
         assert np.isnan(solver.best_val_acc)
-        for name, p in solver.model.params.items():
-            np.testing.assert_array_equal(p, solver.last_params[name])
+        assert_same(solver.model.params, solver.last_params)
         assert solver.train_acc_history[-1] > 0.8
 
 
@@ -220,8 +197,7 @@ def test_training_reads_only_minibatches():
 
 @pytest.mark.parametrize("iterations", [1, 10, 34])
 def test_ctrl_c_keeps_the_best_and_goes_on_where_it_stopped(toy_data, iterations, capsys):
-    whole = make_solver(toy_data, transform=lambda X, rng: X)
-    whole.train()
+    whole = trained(toy_data, transform=lambda X, rng: X)
     parts = make_solver(toy_data, transform=interrupted_after(iterations), verbose=True)
     handler = signal.getsignal(signal.SIGINT)
     parts.train()
@@ -229,8 +205,7 @@ def test_ctrl_c_keeps_the_best_and_goes_on_where_it_stopped(toy_data, iterations
     assert parts.interrupted
     assert parts.iteration == len(parts.loss_history) == iterations
     assert len(parts.val_acc_history) == 1 + iterations // 10
-    for name, p in parts.model.params.items():
-        np.testing.assert_array_equal(p, parts.best_params[name])
+    assert_same(parts.model.params, parts.best_params)
     assert "stopped by Ctrl-C" in capsys.readouterr().out
     parts.train()
     assert not parts.interrupted
@@ -252,8 +227,7 @@ def test_second_ctrl_c_acts_at_once(toy_data):
 
 def test_ctrl_c_is_ignored_where_it_was(toy_data):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    solver = make_solver(toy_data, transform=interrupted_after(3))
-    solver.train()
+    solver = trained(toy_data, transform=interrupted_after(3))
     assert solver.epoch == 8
     assert not solver.interrupted
 
@@ -267,18 +241,15 @@ def test_trains_in_another_thread(toy_data):
 
 
 def test_more_epochs_after_a_finished_run(toy_data):
-    whole, parts = make_solver(toy_data), make_solver(toy_data, num_epochs=3)
-    whole.train()
-    parts.train()
+    parts = trained(toy_data, num_epochs=3)
     parts.num_epochs = 8
     parts.train()
-    assert state(parts) == state(whole)
+    assert state(parts) == state(trained(toy_data))
 
 
 def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     solver = make_solver(toy_data, num_epochs=100, lr_decay=1.0)
-    blow_up_at = 25
-    solver.schedule = lambda t: 1e30 if solver.iteration >= blow_up_at else 1.0
+    solver.schedule = lambda t: 1e30 if solver.iteration >= 25 else 1.0
     with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28)"):
         solver.train()
     assert len(solver.loss_history) == solver.iteration < 30
@@ -305,39 +276,31 @@ def test_verbose_says_how_it_went(toy_data, capsys):
         time.sleep(0.004)  # the bar is drawn ten times a second at most
         return X
 
-    make_solver(toy_data, verbose=True, print_every=1, transform=slowly).train()
+    trained(toy_data, verbose=True, print_every=1, transform=slowly)
     captured = capsys.readouterr()
     assert "8 epochs (80 iterations): training accuracy" in captured.out
     assert "best validation accuracy" in captured.out
-    for shown in ("loss=", "train=", "val=", "lr="):
-        assert shown in captured.err
-    make_solver(toy_data).train()
+    assert all(shown in captured.err for shown in ("loss=", "train=", "val=", "lr="))
+    trained(toy_data)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "name"),
-    [
-        ({"X_train": None}, ValueError, "data lacks X_train; it has X_train, y_train"),
-        ({"y_val": None}, ValueError, "data lacks y_val"),
-        ({"y_train": np.zeros(299, int)}, ValueError, "y_train"),
-        ({"y_train": np.zeros((300, 1), int)}, ValueError, "y_train"),
-        ({"X_train": [[0.0, 0.0]] * 300}, TypeError, "X_train"),
-        ({"y_val": np.full(100, -1)}, ValueError, "y_val"),
-        ({"y_val": np.zeros(100)}, TypeError, "y_val"),
-        ({"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)}, ValueError, "X_train"),
-    ],
-)
-def test_bad_data(toy_data, change, error, name):
-    with pytest.raises(error, match=f"^Solver: {name}"):
+    "change",
+    [{"y_train": np.zeros(299, int)}, {"y_train": np.zeros((300, 1), int)}, {"X_train": None},
+     {"X_train": [[0.0, 0.0]] * 300}, {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
+     {"y_val": None}, {"y_val": np.full(100, -1)}, {"y_val": np.zeros(100)}],
+)  # fmt: skip
+def test_bad_data(toy_data, change):
+    name = next(iter(change))
+    with pytest.raises((TypeError, ValueError), match=f"^Solver: (data lacks )?{name}"):
         make_solver({**toy_data, **change})
 
 
-@pytest.mark.parametrize("options", [{"lr": 0.1}, {"learning_rate": 0.1, "beta1": 0.9}])
-def test_options_that_a_rule_does_not_take(toy_data, options):
-    with pytest.raises(ValueError, match="Solver: optim_config has"):
-        make_solver(toy_data, optim_config=options)
+def test_an_option_that_a_rule_does_not_take(toy_data):
+    with pytest.raises(ValueError, match="Solver: optim_config has lr"):
+        make_solver(toy_data, optim_config={"lr": 0.1})
 
 
 @pytest.mark.parametrize(
@@ -355,12 +318,6 @@ def test_a_model_that_returns_nonsense(scores, result, message):
         Solver(model, recorder_data(), verbose=False).train()
 
 
-@pytest.mark.parametrize("transform", [lambda X, rng: None, lambda X, rng: X[:3]])
-def test_a_transform_that_loses_examples(toy_data, transform):
-    with pytest.raises(ValueError, match="Solver: transform"):
-        make_solver(toy_data, transform=transform).train()
-
-
 def test_large_floats_are_named(toy_data):
     pixels = (255 * toy_data["X_train"]).astype(np.float32)
     with pytest.warns(UserWarning, match="X_train"):
@@ -374,14 +331,13 @@ def test_large_floats_are_named(toy_data):
 
 @pytest.mark.parametrize("name", ["X_train", "X_val", "transform"])
 def test_nan_in_the_data_is_not_called_divergence(toy_data, name):
-    options, data = {}, dict(toy_data)
-    if name == "transform":
-        options["transform"] = lambda X, rng: X * np.nan
-    else:
-        data[name] = toy_data[name].copy()
-        data[name][17, 1] = np.nan
+    def spoiled(X, rng=None):
+        return np.where(np.arange(len(X))[:, None] == 17, np.nan, X)
+
+    options = {"transform": spoiled} if name == "transform" else {}
+    data = {key: spoiled(array) if key == name else array for key, array in toy_data.items()}
     with pytest.raises(ValueError, match=f"Solver: .*{name}.* holds NaN"):
-        make_solver(data, **options).train()
+        trained(data, **options)
 
 
 def test_scores_that_overflow_when_measured_are_divergence(toy_data):
@@ -389,11 +345,6 @@ def test_scores_that_overflow_when_measured_are_divergence(toy_data):
     solver.model.params["W2"][...] = np.inf
     with pytest.raises(DivergedError, match="scores are not finite at iteration 0"):
         solver.train()
-
-
-def test_a_schedule_that_gives_nonsense(toy_data):
-    with pytest.raises(ValueError, match="schedule"):
-        make_solver(toy_data, schedule=lambda t: float("nan")).train()
 
 
 def test_after_epoch_sees_each_epoch_and_may_end_the_run(toy_data):
@@ -411,5 +362,4 @@ def test_after_epoch_sees_each_epoch_and_may_end_the_run(toy_data):
     with pytest.raises(EnoughError):
         solver.train()
     assert seen == [(1, 2), (2, 3), (3, 4)]
-    for name, value in solver.best_params.items():
-        np.testing.assert_array_equal(solver.model.params[name], value)
+    assert_same(solver.model.params, solver.best_params)
