@@ -81,10 +81,11 @@ def assert_equal(ours, expected):
 
 @each
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dtype_goes_through(name, dtype, rng):
-    found = results(name, inputs(name, rng, dtype))
+def test_dtype_and_shapes_go_through(name, dtype, rng):
+    arrays = inputs(name, rng, dtype)
+    found = results(name, arrays)
     assert {array.dtype for array in found} == {np.dtype(dtype)}
-    assert [array.shape for array in found[1:]] == list(PAIRS[name][2:])
+    assert [array.shape for array in found[1:]] == [array.shape for array in arrays]
 
 
 @each
@@ -172,14 +173,11 @@ _3, _4, _POOL = np.ones(3), np.ones(4), {"pool_height": 2, "pool_width": 2, "str
         (L.softmax_loss, (_X, [0.0, 1.0]), "y"),
         (L.softmax_loss, (_X[:0], np.zeros(0, int)), "y"),
         (L.softmax_loss, (_X.astype(np.float16), [0, 1]), "x"),
-        (L.dropout_forward, (_X, 1.0, np.random.default_rng(0)), "p"),
+        (L.dropout_forward, (_X, 1.0, None), "p"),
         (N.batchnorm_forward, (_X, _3, _3, {}), "mode"),
         (N.batchnorm_forward, (_X, _3, _3, _TEST | {"eps": 0}), "eps"),
         (N.batchnorm_forward, (_X, _3, _3, _TEST | {"momentum": 1}), "momentum"),
-        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"running_mean": np.ones(2)}), "running_mean"),
         (N.batchnorm_forward, (_X, _3, _3, _TEST | {"running_var": [1, 1, 1]}), "running_var"),
-        (N.batchnorm_forward, (_I[0], _3, _3, _TEST), "x"),
-        (N.batchnorm_forward, (_X[:, :0], _3, _3, _TEST), "x"),
         (N.layernorm_forward, (_X, _3, _3, {"momentum": 0.9}), "ln_param"),
         (N.spatial_groupnorm_forward, (_I, _3, _3, 2, {}), "G"),
         *((forward, (_I, np.ones((4, *mask)), _4, param), message)

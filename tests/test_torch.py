@@ -1,5 +1,7 @@
 """Every layer against PyTorch in float64, on random shapes. Runs where PyTorch is installed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ SIZE = st.integers(1, 7)
 
 
 def agree(forward, backward, theirs, *inputs):
-    """Hold out and all gradients of a layer against those of PyTorch's function."""
+    """Compare out and all gradients of a layer with those of PyTorch's function."""
     tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
     expected = theirs(*tensors)
     dout = np.random.default_rng(0).standard_normal(expected.shape)
@@ -52,12 +54,8 @@ def test_elementwise(name, shape, scale, seed):
 def test_softmax_loss(n, c, scale, seed):
     rng = np.random.default_rng(seed)
     x, y = scale * rng.standard_normal((n, c)), rng.integers(0, c, n)
-    agree(
-        lambda x: L.softmax_loss(x, y),
-        lambda dout, dx: dout * dx,
-        lambda scores: F.cross_entropy(scores, torch.from_numpy(y)),
-        x,
-    )
+    theirs = partial(F.cross_entropy, target=torch.from_numpy(y))
+    agree(partial(L.softmax_loss, y=y), lambda dout, dx: dout * dx, theirs, x)
 
 
 @st.composite
@@ -75,12 +73,8 @@ def test_convolution(case, filters, seed):
     shape, mask, stride, pad = case
     rng = np.random.default_rng(seed)
     arrays = (rng.standard_normal(s) for s in (shape, (filters, shape[1], *mask), filters))
-    agree(
-        lambda x, w, b: C.conv_forward(x, w, b, {"stride": stride, "pad": pad}),
-        C.conv_backward,
-        lambda x, w, b: F.conv2d(x, w, b, stride, pad),
-        *arrays,
-    )
+    forward = partial(C.conv_forward, conv_param={"stride": stride, "pad": pad})
+    agree(forward, C.conv_backward, partial(F.conv2d, stride=stride, padding=pad), *arrays)
 
 
 @EXAMPLES
@@ -88,13 +82,9 @@ def test_convolution(case, filters, seed):
 def test_max_pooling(case, seed):
     shape, (height, width), stride, _ = case
     param = {"pool_height": height, "pool_width": width, "stride": stride}
-    x = np.random.default_rng(seed).standard_normal(shape)
-    agree(
-        lambda x: C.max_pool_forward(x, param),
-        C.max_pool_backward,
-        lambda x: F.max_pool2d(x, (height, width), stride),
-        x,
-    )
+    forward = partial(C.max_pool_forward, pool_param=param)
+    theirs = partial(F.max_pool2d, kernel_size=(height, width), stride=stride)
+    agree(forward, C.max_pool_backward, theirs, np.random.default_rng(seed).standard_normal(shape))
 
 
 def normalized(shape, rng):
@@ -111,12 +101,12 @@ def test_batch_normalization(ndim, shape, mode, seed):
     mean, var = rng.standard_normal(shape[1]), rng.random(shape[1]) + 0.1
     theirs = torch.tensor(mean), torch.tensor(var)
     param = {"mode": mode, "eps": 0.01, "running_mean": mean.copy(), "running_var": var.copy()}
-    agree(
-        lambda x, gamma, beta: N.batchnorm_forward(x, gamma, beta, param),
-        N.batchnorm_backward,
-        lambda x, *params: F.batch_norm(x, *theirs, *params, mode == "train", 0.1, 0.01),
-        *normalized(shape, rng),
-    )
+    forward = partial(N.batchnorm_forward, bn_param=param)
+
+    def batch_norm(x, gamma, beta):
+        return F.batch_norm(x, *theirs, gamma, beta, mode == "train", 0.1, 0.01)
+
+    agree(forward, N.batchnorm_backward, batch_norm, *normalized(shape, rng))
     np.testing.assert_allclose(param["running_mean"], theirs[0], rtol=1e-10, atol=1e-10)
     m = np.prod(shape) / shape[1]
     unbiased = 0.9 * var + (param["running_var"] - 0.9 * var) * m / (m - 1)  # as PyTorch has it
@@ -127,21 +117,23 @@ def test_batch_normalization(ndim, shape, mode, seed):
 @EXAMPLES
 @given(n=SIZE, size=SIZE, seed=SEEDS)
 def test_layer_normalization(n, size, seed):
-    agree(
-        lambda x, gamma, beta: N.layernorm_forward(x, gamma, beta, {"eps": 0.01}),
-        N.layernorm_backward,
-        lambda x, gamma, beta: F.layer_norm(x, (size,), gamma, beta, 0.01),
-        *normalized((n, size), np.random.default_rng(seed)),
-    )
+    forward = partial(N.layernorm_forward, ln_param={"eps": 0.01})
+
+    def layer_norm(x, gamma, beta):
+        return F.layer_norm(x, (size,), gamma, beta, 0.01)
+
+    inputs = normalized((n, size), np.random.default_rng(seed))
+    agree(forward, N.layernorm_backward, layer_norm, *inputs)
 
 
 @EXAMPLES
 @given(shape=st.tuples(SIZE, SIZE, SIZE, SIZE), groups=st.integers(1, 3), seed=SEEDS)
 def test_group_normalization(shape, groups, seed):
     shape = shape[0] + 1, groups * shape[1], *shape[2:]  # PyTorch takes no single number
-    agree(
-        lambda x, gamma, beta: N.spatial_groupnorm_forward(x, gamma, beta, groups, {"eps": 0.01}),
-        N.spatial_groupnorm_backward,
-        lambda x, gamma, beta: F.group_norm(x, groups, gamma, beta, 0.01),
-        *normalized(shape, np.random.default_rng(seed)),
-    )
+    forward = partial(N.spatial_groupnorm_forward, G=groups, gn_param={"eps": 0.01})
+
+    def group_norm(x, gamma, beta):
+        return F.group_norm(x, groups, gamma, beta, 0.01)
+
+    inputs = normalized(shape, np.random.default_rng(seed))
+    agree(forward, N.spatial_groupnorm_backward, group_norm, *inputs)
