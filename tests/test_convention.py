@@ -16,22 +16,19 @@ def batchnorm(mode):
     return lambda x, gamma, beta: N.batchnorm_forward(x, gamma, beta, {"mode": mode})
 
 
-def pool(kind, height, width):
-    param = {"pool_height": height, "pool_width": width, "stride": 2}
-    forward = getattr(C, f"max_pool_forward{kind}")
-    return partial(forward, pool_param=param), getattr(C, f"max_pool_backward{kind}")
-
-
-def convolution(kind):
-    forward = partial(getattr(C, f"conv_forward{kind}"), conv_param={"pad": 1})
-    return forward, getattr(C, f"conv_backward{kind}")
+def pool(forward, height, width):
+    return partial(forward, pool_param={"pool_height": height, "pool_width": width, "stride": 2})
 
 
 def dropout(x):
     return L.dropout_forward(x, 0.5, np.random.default_rng(0))
 
 
-ROWS, IMAGES, FOUR = (5, 4), (5, 4, 3, 2), (4,)
+fast_conv = partial(C.conv_forward, conv_param={"pad": 1})
+naive_conv = partial(C.conv_forward_naive, conv_param={"pad": 1})
+layernorm = partial(N.layernorm_forward, ln_param={})
+groupnorm = partial(N.spatial_groupnorm_forward, G=2, gn_param={})
+ROWS, IMAGES, FOUR, MASKS = (5, 4), (5, 4, 3, 2), (4,), (2, 3, 3, 3)
 # Forward, backward, shapes of the inputs.
 PAIRS = {
     "fc": (L.fc_forward, L.fc_backward, (5, 2, 2), (4, 3), (3,)),
@@ -42,25 +39,20 @@ PAIRS = {
     "batchnorm": (batchnorm("train"), N.batchnorm_backward, ROWS, FOUR, FOUR),
     "batchnorm, test": (batchnorm("test"), N.batchnorm_backward, ROWS, FOUR, FOUR),
     "spatial batchnorm": (batchnorm("train"), N.batchnorm_backward, IMAGES, FOUR, FOUR),
-    "layernorm": (partial(N.layernorm_forward, ln_param={}),
-                  N.layernorm_backward, ROWS, FOUR, FOUR),
-    "groupnorm": (partial(N.spatial_groupnorm_forward, G=2, gn_param={}),
-                  N.spatial_groupnorm_backward, IMAGES, FOUR, FOUR),
-    "conv": (*convolution(""), (2, 2, 4, 4), (3, 2, 3, 3), (3,)),
-    "conv, naive": (*convolution("_naive"), (2, 2, 4, 4), (3, 2, 3, 3), (3,)),
-    "conv, winograd": (*convolution(""), (32, 3, 5, 5), (2, 3, 3, 3), (2,)),
-    "pool, naive": (*pool("_naive", 2, 2), (2, 3, 4, 4)),
-    **{f"pool, {h} x {w}": (*pool("", h, w), (2, 3, 4, 4)) for h in (1, 2) for w in (1, 2)},
+    "layernorm": (layernorm, N.layernorm_backward, ROWS, FOUR, FOUR),
+    "groupnorm": (groupnorm, N.spatial_groupnorm_backward, IMAGES, FOUR, FOUR),
+    "conv": (fast_conv, C.conv_backward, (2, 3, 4, 4), MASKS, (2,)),
+    "conv, winograd": (fast_conv, C.conv_backward, (32, 3, 5, 5), MASKS, (2,)),
+    "conv, naive": (naive_conv, C.conv_backward_naive, (2, 3, 4, 4), MASKS, (2,)),
+    "pool, naive": (pool(C.max_pool_forward_naive, 2, 2), C.max_pool_backward_naive, (2, 3, 4, 4)),
+    **{f"pool, {h} x {w}": (pool(C.max_pool_forward, h, w), C.max_pool_backward, (2, 3, 4, 4))
+       for h in (1, 2) for w in (1, 2)},
 }  # fmt: skip
 each = pytest.mark.parametrize("name", PAIRS)
 
 
 def inputs(name, rng, dtype=np.float64):
-    """Normally distributed numbers, or integers, of which no two in a feature are alike."""
-    shapes = PAIRS[name][2:]
-    if np.issubdtype(dtype, np.integer):
-        return [rng.permutation(np.prod(s)).reshape(s).astype(dtype) for s in shapes]
-    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+    return [(9 * rng.random(shape) - 4).astype(dtype) for shape in PAIRS[name][2:]]
 
 
 def listed(gradients):
@@ -89,7 +81,7 @@ def test_dtype_and_shapes_go_through(name, dtype, rng):
 
 
 @each
-@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.int64, np.int8])
 def test_integers_and_lists_count_as_float64(name, dtype, rng):
     arrays = inputs(name, rng, dtype)
     expected = results(name, [a.astype(np.float64) for a in arrays])
@@ -126,7 +118,7 @@ def test_an_infinite_gradient_is_zero_where_none_comes_through(name, rng):
 
 @each
 @pytest.mark.parametrize("kind", ["f2", "c16", "?", "O", "U9", "masked"])
-def test_other_numbers_are_a_type_error_that_names_the_argument(name, kind, rng):
+def test_other_kinds_of_numbers_and_other_shapes_of_dout_are_named(name, kind, rng):
     arrays = inputs(name, rng)
     forward, backward, *_ = PAIRS[name]
     out, cache = forward(*arrays)
@@ -134,20 +126,13 @@ def test_other_numbers_are_a_type_error_that_names_the_argument(name, kind, rng)
     def wrong(array):
         return np.ma.array(array) if kind == "masked" else array.astype(kind)
 
-    for i, argument in zip(range(len(arrays)), inspect.signature(forward).parameters, strict=False):
-        others = [wrong(array) if i == k else array for k, array in enumerate(arrays)]
+    names = list(inspect.signature(forward).parameters)
+    for i, argument in enumerate(names[: len(arrays)]):
+        others = [*arrays[:i], wrong(arrays[i]), *arrays[i + 1 :]]
         with pytest.raises(TypeError, match=f"_forward.*: {argument} "):
             forward(*others)
-    with pytest.raises(TypeError, match=f"^{backward.__name__}: dout "):
-        backward(wrong(out), cache)
-
-
-@each
-def test_dout_of_another_shape_is_named(name, rng):
-    forward, backward, *_ = PAIRS[name]
-    out, cache = forward(*inputs(name, rng))
-    for dout in (out[:1], out[..., None], 1.0):
-        with pytest.raises(ValueError, match=f"^{backward.__name__}: dout "):
+    for error, dout in ((TypeError, wrong(out)), (ValueError, out[:1]), (ValueError, 1.0)):
+        with pytest.raises(error, match=f"^{backward.__name__}: dout "):
             backward(dout, cache)
 
 

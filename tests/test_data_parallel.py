@@ -30,8 +30,8 @@ def test_loss_and_gradients_are_those_of_the_whole_batch(n, num_threads, normali
     loss, grads = model.loss(X, y)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
     assert list(grads) == list(expected)
-    for name, grad in grads.items():
-        np.testing.assert_allclose(grad, expected[name], rtol=0, atol=1e-12)
+    for ours, whole in zip(grads.values(), expected.values(), strict=True):
+        np.testing.assert_allclose(ours, whole, rtol=0, atol=1e-12)
     np.testing.assert_allclose(model.loss(X), net.loss(X), rtol=0, atol=1e-12)
 
 

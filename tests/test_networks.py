@@ -95,14 +95,14 @@ def test_a_layer_that_does_not_fit_is_named(fits, layer):
 @pytest.mark.parametrize(
     ("kind", "options", "place"),
     [
-        (FullyConnectedNet, {"activation": "gelu"}, r"2, Activation\('gelu'\), .*: name must"),
-        (FullyConnectedNet, {"dropout": 1.5}, r"3, Dropout\(1.5\), .*: dropout must"),
-        (ConvNet, {"num_filters": [4] * 5}, r"14, MaxPool\(2\), on \(4, 1, 1\)"),
-        (ConvNet, {"filter_size": 4}, r"1, Conv\(16, 4\), on \(1, 28, 28\)"),
+        (FullyConnectedNet, {"activation": "gelu"}, "2, Activation('gelu'), on (10,)"),
+        (FullyConnectedNet, {"dropout": 1.5}, "3, Dropout(1.5), on (10,)"),
+        (ConvNet, {"num_filters": [4] * 5}, "14, MaxPool(2), on (4, 1, 1)"),
+        (ConvNet, {"filter_size": 4}, "1, Conv(16, 4), on (1, 28, 28)"),
     ],
 )
 def test_so_is_a_layer_of_the_nets_of_the_assignment(kind, options, place):
-    with pytest.raises(ValueError, match=f"^{kind.__name__}: layer {place}"):
+    with pytest.raises(ValueError, match=re.escape(f"{kind.__name__}: layer {place}: ")):
         kind((1, 28, 28), **options)
 
 
@@ -139,24 +139,23 @@ def test_gradients(make, normalization, rng):
     check = check_net(net, X, y)
     assert check.passed, check
     assert [row.name for row in check.rows] == list(net.params)
+    # A check leaves a net as it was.
     assert net.rng.bit_generator.state == state
-    for name, array in before.items():  # a check leaves a net as it was
-        np.testing.assert_array_equal(net.buffers[name], array)
+    assert repr(net.buffers) == repr(before)
 
 
-@pytest.mark.parametrize("options", [{}, {"dropout": 0.5, "normalization": "batchnorm"}])
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("normalization", [None, "batchnorm"])
 @each_net
-def test_input_gradient(make, labelled, options, rng):
-    net = make(dtype=np.float64, **options)
+def test_input_gradient(make, normalization, rng):
+    net = make(dtype=np.float64, normalization=normalization, dropout=0.5)
     X, y = examples(net, rng)
-    y = y if labelled else net.predict(X)  # by default, what the network takes them for
-    check = check_layer(
-        lambda X: (softmax_loss(net.loss(X), y)[0], None),
-        lambda dout, _: dout * net.input_gradient(X, y if labelled else None),
-        X,
-    )
-    assert check.passed, check
+    for labels, given in ((y, y), (net.predict(X), None)):
+        check = check_layer(
+            lambda X, labels=labels: (softmax_loss(net.loss(X), labels)[0], None),
+            lambda dout, _, given=given: dout * net.input_gradient(X, given),
+            X,
+        )
+        assert check.passed, check
 
 
 @each_net
@@ -165,15 +164,13 @@ def test_networks_train_on_the_batch_and_score_with_running_means(make, rng):
     X, y = examples(net, rng)
     untrained = net.loss(X)
     loss, grads = net.loss(X, y)
-    everything = *net.params.values(), *net.buffers.values(), *grads.values(), untrained
-    assert {array.dtype for array in everything} == {np.dtype("f4")}
+    assert {a.dtype for a in (*net.buffers.values(), *grads.values())} == {np.dtype("f4")}
     assert (net.buffers["running_mean1"] != 0).all()
     assert (net.loss(X) != untrained).any()
     buffers = copy.deepcopy(net.buffers)
     np.testing.assert_allclose(net.loss(X[:2]), net.loss(X)[:2], rtol=1e-5, atol=1e-5)
     net.predict(X)
-    for name, array in buffers.items():
-        np.testing.assert_array_equal(net.buffers[name], array)
+    assert repr(net.buffers) == repr(buffers)
     for _ in range(200):  # until the running means are those of the batch
         net.loss(X, y)
     assert softmax_loss(net.loss(X), y)[0] == pytest.approx(loss, rel=1e-4)

@@ -28,15 +28,14 @@ each_rule = pytest.mark.parametrize("name", UPDATE_RULES)
 @given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 8))
 def test_published_formulas(name, settings, seed, steps):
     rng = np.random.default_rng(seed)
-    w, gradients = rng.standard_normal((2, 3)), rng.standard_normal((steps, 2, 3))
+    w, gradients = rng.standard_normal(6), rng.standard_normal((steps, 6))
     formula = update_rules()[name]
-    expected = [
-        [formula(w[i, j], gradients[:, i, j], **settings[name]) for j in range(3)] for i in range(2)
-    ]
+    expected = [formula(w[i], gradients[:, i], **settings[name]) for i in range(6)]
+    w, gradients = w.reshape(2, 3), gradients.reshape(steps, 2, 3)
     config = dict(CONFIGS[name]) if settings is CONFIGS else None
     for dw in gradients:
         w, config = UPDATE_RULES[name](w, dw, config)
-    np.testing.assert_allclose(w, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(w.ravel(), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_first_steps_by_hand():
@@ -68,8 +67,7 @@ def test_float32_stays_float32_and_dw_is_left_alone(name):
     config = {key: np.float64(value) for key, value in CONFIGS[name].items()}
     next_w, config = UPDATE_RULES[name](w, dw, config)
     assert next_w is w
-    assert w.dtype == np.float32
-    assert all(v.dtype == np.float32 for v in config.values() if isinstance(v, np.ndarray))
+    assert {a.dtype for a in (w, *config.values()) if np.ndim(a)} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(dw, np.float32(0.5))
 
 
@@ -87,26 +85,24 @@ def test_extreme_gradients(name, dtype):
         assert np.isfinite(w).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "dw", "config", "argument"),
-    [
-        *((rule, np.ones(3), None, "dw") for rule in UPDATE_RULES),
-        *((rule, np.ones(2), {"learning_rate": np.inf}, "learning_rate") for rule in UPDATE_RULES),
-        ("sgd_momentum", np.ones(2), {"momentum": 1.0}, "momentum"),
-        ("sgd_momentum", np.ones(2), {"velocity": 0.0}, "velocity"),
-        ("rmsprop", np.ones(2), {"decay_rate": 1.0}, "decay_rate"),
-        ("rmsprop", np.ones(2), {"epsilon": 0}, "epsilon"),
-        ("adam", np.ones(2), {"epsilon": 0}, "epsilon"),
-        ("adam", np.ones(2), {"beta1": 1.0}, "beta1"),
-        ("adam", np.ones(2), {"beta2": 1.0}, "beta2"),
-        ("adam", np.ones(2), {"m": np.zeros(3)}, "m"),
-    ],
-)
-def test_bad_input(name, dw, config, argument):
-    with pytest.raises(ValueError, match=f"{name}: {argument} must"):
-        UPDATE_RULES[name](np.ones(2), dw, config)
+@each_rule
+def test_arrays_that_do_not_fit_are_named(name):
+    with pytest.raises(ValueError, match=f"{name}: dw must"):
+        UPDATE_RULES[name](np.ones(2), np.ones(3))
     with pytest.raises(TypeError, match=f"{name}: w must"):
         UPDATE_RULES[name](np.ones(2, int), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [*((rule, {"learning_rate": np.inf}) for rule in UPDATE_RULES),
+     ("sgd_momentum", {"momentum": 1.0}), ("sgd_momentum", {"velocity": 0.0}),
+     ("rmsprop", {"decay_rate": 1.0}), ("rmsprop", {"epsilon": 0}), ("adam", {"epsilon": 0}),
+     ("adam", {"beta1": 1.0}), ("adam", {"beta2": 1.0}), ("adam", {"m": np.zeros(3)})],
+)  # fmt: skip
+def test_what_a_config_may_not_hold_is_named(name, config):
+    with pytest.raises(ValueError, match=f"{name}: {next(iter(config))} must"):
+        UPDATE_RULES[name](np.ones(2), np.ones(2), config)
 
 
 def test_cosine():
@@ -114,9 +110,6 @@ def test_cosine():
     plain = [cosine(x) for x in t]
     np.testing.assert_allclose(plain, np.cos(np.pi * t / 2) ** 2, atol=1e-15)
     warm = np.array([cosine(x, warm_up=0.1) for x in t])
-    assert warm.argmax() == 10
-    assert (np.diff(warm[:11]) > 0).all()
-    assert (np.diff(warm[10:]) < 0).all()
-    for bad in (-0.1, 1.0, np.nan):
-        with pytest.raises(ValueError, match="warm_up"):
-            cosine(0.5, warm_up=bad)
+    assert (np.sign(np.diff(warm)) == np.repeat([1, -1], [10, 90])).all()
+    with pytest.raises(ValueError, match="warm_up"):
+        cosine(0.5, warm_up=1.0)

@@ -82,16 +82,18 @@ def test_best_parameters_come_with_their_running_means(toy_data):
 
 
 def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
-    solver = make_solver(toy_data, num_epochs=3, checkpoint_name=tmp_path / "runs" / "toy")
-    expected = []
-    solver.after_epoch = lambda solver: expected.append(copy_params(solver.model))
-    solver.train()
-    names = [f"toy_epoch_{epoch}.npz" for epoch in (1, 2, 3)]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
-    for name, after in zip(names, expected, strict=True):
+    expected = {}
+
+    def after_epoch(solver):
+        expected[f"toy_epoch_{solver.epoch}.npz"] = copy_params(solver.model)
+
+    folder = tmp_path / "runs"
+    trained(toy_data, num_epochs=3, checkpoint_name=folder / "toy", after_epoch=after_epoch)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
+    for name, params in expected.items():
         net = FullyConnectedNet(2, [16], 2)
-        net.load(tmp_path / "runs" / name)
-        assert_same(net.params, after)
+        net.load(folder / name)
+        assert_same(net.params, params)
 
 
 def test_a_checkpoint_name_that_cannot_be_written_is_a_warning(toy_data, tmp_path):
@@ -154,12 +156,11 @@ def test_transform_is_for_training_only():
         assert isinstance(rng, np.random.Generator)
         return X + 100
 
-    model = Recorder()
     options = {"batch_size": 4, "num_epochs": 1, "verbose": False}
-    solver = Solver(model, recorder_data(), transform=transform, **options)
+    solver = Solver(Recorder(), recorder_data(), transform=transform, **options)
     solver.train()
     assert seen == [4, 4, 2]
-    assert min(np.concatenate(model.batches)) == 100
+    assert min(np.concatenate(solver.model.batches)) == 100
     assert solver.train_acc_history == [1.0, 1.0]
 
 
@@ -177,19 +178,17 @@ def test_training_reads_only_minibatches():
     """A stand-in for a memory map larger than memory: it breaks if it is read whole."""
 
     class Stored:
-        def __init__(self, X):
-            self.X, self.shape, self.largest = X, X.shape, 0
+        shape, largest = (5000, 1), 0
 
         def __len__(self):
-            return len(self.X)
+            return len(y)
 
         def __getitem__(self, index):
-            part = self.X[index]
+            part = np.arange(5000)[index]
             self.largest = max(self.largest, len(part))
-            return part
+            return part[:, None]
 
-    X = Stored(np.arange(5000)[:, None])
-    y = np.arange(5000) % 4
+    X, y = Stored(), np.arange(5000) % 4
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     Solver(Recorder(), data, batch_size=50, num_epochs=1, verbose=False).train()
     assert 0 < X.largest <= 1000
@@ -348,18 +347,15 @@ def test_scores_that_overflow_when_measured_are_divergence(toy_data):
 
 
 def test_after_epoch_sees_each_epoch_and_may_end_the_run(toy_data):
-    class EnoughError(Exception):
-        pass
-
     seen = []
 
     def after_epoch(solver):
         seen.append((solver.epoch, len(solver.val_acc_history)))
         if solver.epoch == 3:
-            raise EnoughError
+            raise StopIteration
 
     solver = make_solver(toy_data, after_epoch=after_epoch)
-    with pytest.raises(EnoughError):
+    with pytest.raises(StopIteration):
         solver.train()
     assert seen == [(1, 2), (2, 3), (3, 4)]
     assert_same(solver.model.params, solver.best_params)
