@@ -138,6 +138,7 @@ def test_gradients(make, normalization, rng):
     before, state = copy.deepcopy(net.buffers), net.rng.bit_generator.state
     check = check_net(net, X, y)
     assert check.passed, check
+    assert check_net(net, X, y).rows == check.rows  # dropout draws the same again
     assert [row.name for row in check.rows] == list(net.params)
     # A check leaves a net as it was.
     assert net.rng.bit_generator.state == state
@@ -201,7 +202,6 @@ def test_copies_and_files_keep_the_running_means(make, tmp_path, rng):
         np.testing.assert_array_equal(clone.loss(X), scores)
         clone.params["W1"][...] = 1.0  # its own, as are the running means
         clone.loss(X, y)
-        assert (clone.loss(X) != scores).any()
         before = clone.loss(X)
         clone.buffers["running_mean1"] += 1  # shared with the functions that use it
         assert (clone.loss(X) != before).any()
