@@ -87,7 +87,7 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=577, nu
     h : float, default 1e-5
         Step of the differences.
     seed : int, default 577
-        Of the random gradient that is sent into backward. An x of the same seed would equal it.
+        Of the random gradient that is sent into backward.
     num_examples : int, optional
         Where that is not the length of out.
 
@@ -129,6 +129,7 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=577, nu
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(f"check_layer: forward must return out, cache, got {describe(result)}")
     out, cache = result
+    # By default of a seed that nobody draws x from: dout and x would be the same numbers.
     draw = as_generator("check_layer", seed).standard_normal
     dout = draw(np.shape(out)) if np.ndim(out) else np.ones(())  # a loss has the gradient 1
     gradients = backward(dout, cache)
