@@ -129,8 +129,7 @@ def check_layer(forward, backward, *inputs, tolerance=1e-7, h=1e-5, seed=577, nu
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(f"check_layer: forward must return out, cache, got {describe(result)}")
     out, cache = result
-    # By default of a seed that nobody draws x from: dout and x would be the same numbers.
-    draw = as_generator("check_layer", seed).standard_normal
+    draw = as_generator("check_layer", seed).standard_normal  # a seed that x was not drawn from
     dout = draw(np.shape(out)) if np.ndim(out) else np.ones(())  # a loss has the gradient 1
     gradients = backward(dout, cache)
     gradients = gradients if isinstance(gradients, (tuple, list)) else [gradients]
