@@ -162,7 +162,7 @@ class Network:
         for i, layer in enumerate(self.layers, start=1):
             try:
                 shape = tuple(as_sizes("it", output=layer.add_to(self, shape) or shape))
-            except (AttributeError, TypeError, ValueError) as error:
+            except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
                 raise ValueError(f"{name}: layer {i}, {layer!r}, on {shape}: {error}") from error
             self.shapes.append(shape)
 

@@ -151,7 +151,7 @@ def _groupnorm_forward(function, x, gamma, beta, G, **param):
 
 def _groups(x, G):
     """Return x with axis 1 as two, G groups and what is in them."""
-    return x.reshape(len(x), G, -1, *x.shape[2:])
+    return x.reshape(len(x), G, x.shape[1] // G, *x.shape[2:])
 
 
 def _normalize(x, axes, eps):

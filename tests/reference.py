@@ -7,10 +7,7 @@ import math
 
 ACTIVATIONS = {
     "relu": (lambda z: z if z > 0 else 0.0, lambda z: 1.0 if z > 0 else 0.0),
-    "sigmoid": (
-        lambda z: 1 / (1 + math.exp(-z)),
-        lambda z: math.exp(-z) / (1 + math.exp(-z)) ** 2,
-    ),
+    "sigmoid": (lambda z: 1 / (1 + math.exp(-z)), lambda z: 0.25 / math.cosh(z / 2) ** 2),
     "tanh": (math.tanh, lambda z: 1 / math.cosh(z) ** 2),
     "linear": (lambda z: z, lambda z: 1.0),
 }
@@ -37,9 +34,7 @@ def fc_net_loss(weights, biases, X, y, activation, reg):
         exps = [math.exp(score) for score in zs[-1]]
         loss += -math.log(exps[label] / sum(exps)) / len(X)
         # Backward: delta is the gradient of the loss with respect to z.
-        delta = [
-            (exps[j] / sum(exps) - (1.0 if j == label else 0.0)) / len(X) for j in range(len(exps))
-        ]
+        delta = [(exp / sum(exps) - (j == label)) / len(X) for j, exp in enumerate(exps)]
         for layer in reversed(range(len(weights))):
             for i, h in enumerate(hs[layer]):
                 for j, d in enumerate(delta):

@@ -11,18 +11,12 @@ from course.sources import ARCHIVE, REPORTED, SOURCES, checksums, files
 
 ROOT = Path(__file__).parent.parent
 TOP = sorted(path.stem for path in ROOT.glob("*.py"))
-DRAWERS = {
-    "support": set(),
-    "fast": {"support", *TOP},
-    "leaderboard": {"support", *TOP},
-    "course": {"support", *TOP},
-}
+BELOW = {"support", *TOP}
+DRAWERS = {"support": set(), "fast": BELOW, "leaderboard": BELOW, "course": BELOW}
 OURS = {*TOP, *DRAWERS}
 # What the assignment is made of: NumPy and the standard library do all of it.
-MATHEMATICS = (
-    "layers", "normalization", "conv", "fast/winograd", "fc_net", "conv_net", "optim",
-    "gradient_check",
-)  # fmt: skip
+MATHEMATICS = ["layers", "normalization", "conv", "fast/winograd", "fc_net", "conv_net", "optim",
+               "gradient_check"]  # fmt: skip
 
 
 def imported(path):
@@ -55,9 +49,9 @@ def test_the_mathematics_needs_numpy_only(name):
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("layers", ["tqdm", "pandas", "matplotlib", "requests", "optuna"]),
-        ("solver", ["pandas", "matplotlib", "requests", "optuna"]),
-        ("data_utils", ["requests", "pooch", "pandas", "optuna"]),
+        ("conv_net", ["tqdm", "pandas", "scipy", "matplotlib", "pooch", "optuna", "threadpoolctl"]),
+        ("solver", ["tqdm", "pandas", "scipy", "matplotlib", "pooch", "optuna", "threadpoolctl"]),
+        ("data_utils", ["pooch", "pandas", "scipy", "matplotlib", "optuna"]),
         ("leaderboard.recipes", ["optuna", "matplotlib"]),
         ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),
         ("course.grader.judge", ["tqdm", "pandas", "matplotlib", "nbformat", "optuna"]),

@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 import warnings
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -19,16 +18,16 @@ pytestmark = pytest.mark.usefixtures("foreground")
 
 
 class Recorder:
-    """A model that is no network: it records the batches it is given."""
+    """A model that is no network: it records the batches it is given, and its parameter."""
 
     def __init__(self):
-        self.params = {"w": np.zeros(1)}
-        self.batches = []
+        self.params, self.batches, self.w = {"w": np.zeros(1)}, [], []
 
     def loss(self, X, y=None):
         if y is None:
             return np.eye(4)[X[:, 0] % 4]
         self.batches.append(X[:, 0].copy())
+        self.w.append(self.params["w"].item())
         return 1.0, {"w": np.ones(1)}
 
 
@@ -37,13 +36,23 @@ def recorder_data(n=10):
     return {"X_train": X, "y_train": X[:, 0] % 4, "X_val": X[:4], "y_val": np.zeros(4, int)}
 
 
-@pytest.mark.parametrize("rule", ["sgd", "sgd_momentum", "rmsprop", "adam"])
-def test_every_rule_learns(toy_data, rule):
-    rate = {"sgd": 1.0, "sgd_momentum": 0.3}.get(rule, 0.02)
-    solver = make_solver(
-        toy_data, update_rule=rule, optim_config={"learning_rate": rate}, num_epochs=30
-    )
+def trained(data, **options):
+    solver = make_solver(data, **options)
     solver.train()
+    return solver
+
+
+def assert_same(ours, expected):
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate"), [("sgd", 1.0), ("sgd_momentum", 0.3), ("rmsprop", 0.02), ("adam", 0.02)]
+)
+def test_every_rule_learns(toy_data, rule, rate):
+    options = {"update_rule": rule, "optim_config": {"learning_rate": rate}}
+    solver = trained(toy_data, num_epochs=30, **options)
     assert solver.best_val_acc > 0.95
     assert np.mean(solver.loss_history[-10:]) < 0.2
 
@@ -52,13 +61,9 @@ def test_every_rule_learns(toy_data, rule):
 def test_every_example_once_an_epoch(batch_size):
     model = Recorder()
     Solver(model, recorder_data(), batch_size=batch_size, num_epochs=3, verbose=False).train()
-    batches_per_epoch = -(-10 // batch_size)
-    assert len(model.batches) == 3 * batches_per_epoch
-    epochs = [
-        np.concatenate(model.batches[i * batches_per_epoch : (i + 1) * batches_per_epoch])
-        for i in range(3)
-    ]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len(model.batches) == 3 * -(-10 // batch_size)
+    epochs = np.concatenate(model.batches).reshape(3, 10)
+    assert np.sort(epochs).tolist() == [list(range(10))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
@@ -66,54 +71,35 @@ def test_best_parameters_come_with_their_running_means(toy_data):
     net = FullyConnectedNet(2, [16], 2, seed=0, normalization="batchnorm")
     solver = make_solver(toy_data, net=net, num_epochs=6, optim_config={"learning_rate": 3.0})
     kept = {}
-
-    def after_epoch(solver):
-        kept[solver.val_acc_history[-1]] = copy_params(net)
-
-    solver.after_epoch = after_epoch
+    solver.after_epoch = lambda solver: kept.update({solver.val_acc_history[-1]: copy_params(net)})
     solver.train()
     # The best epoch is not the last: the running means have gone on since then.
     assert solver.val_acc_history[-1] < solver.best_val_acc
     assert (solver.last_params["running_mean1"] != net.buffers["running_mean1"]).any()
-    for name, array in {**net.params, **net.buffers}.items():
-        np.testing.assert_array_equal(solver.best_params[name], array)
-        np.testing.assert_array_equal(kept[solver.best_val_acc][name], array)
+    assert_same({**net.params, **net.buffers}, solver.best_params)
+    assert_same({**net.params, **net.buffers}, kept[solver.best_val_acc])
     assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
 
 
 def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
-    solver = make_solver(toy_data, num_epochs=3, checkpoint_name=tmp_path / "runs" / "toy")
-    expected = []
-    solver.after_epoch = lambda solver: expected.append(copy_params(solver.model))
-    solver.train()
-    names = [f"toy_epoch_{epoch}.npz" for epoch in (1, 2, 3)]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
-    for name, after in zip(names, expected, strict=True):
+    expected = {}
+
+    def after_epoch(solver):
+        expected[f"toy_epoch_{solver.epoch}.npz"] = copy_params(solver.model)
+
+    folder = tmp_path / "runs"
+    trained(toy_data, num_epochs=3, checkpoint_name=folder / "toy", after_epoch=after_epoch)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
+    for name, params in expected.items():
         net = FullyConnectedNet(2, [16], 2)
-        net.load(tmp_path / "runs" / name)
-        for key, p in net.params.items():
-            np.testing.assert_array_equal(p, after[key])
+        net.load(folder / name)
+        assert_same(net.params, params)
 
 
 def test_a_checkpoint_name_that_cannot_be_written_is_a_warning(toy_data, tmp_path):
     (tmp_path / "file").touch()
-    solver = make_solver(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
-    with pytest.warns(UserWarning, match="parameters of epoch 1 could not be written"):
-        solver.train()
-    with pytest.raises(TypeError, match="checkpoint_name must be a path, got int"):
-        make_solver(toy_data, checkpoint_name=3)
-
-
-def test_a_grid_of_learning_rates_goes_on_where_one_diverges(toy_data):
-    found = {}
-    for learning_rate in (1e30, 0.3):
-        solver = make_solver(toy_data, optim_config={"learning_rate": learning_rate})
-        with suppress(DivergedError):
-            solver.train()
-        found[learning_rate] = solver.best_val_acc
-    assert found[0.3] > found[1e30] >= 0
-    with pytest.raises(DivergedError, match=r"goes on with: except solver\.DivergedError"):
-        make_solver(toy_data, optim_config={"learning_rate": 1e30}).train()
+    with pytest.warns(UserWarning, match="epoch 1"):
+        trained(toy_data, num_epochs=1, checkpoint_name=tmp_path / "file" / "toy")
 
 
 def test_histories_and_best_parameters(toy_data):
@@ -125,61 +111,41 @@ def test_histories_and_best_parameters(toy_data):
     assert solver.epoch == 8
     assert solver.val_acc_history[0] == initial
     assert solver.best_val_acc == max(solver.val_acc_history) > initial
-    for name, p in solver.model.params.items():
-        np.testing.assert_array_equal(p, solver.best_params[name])
+    assert_same(solver.model.params, solver.best_params)
     assert solver.check_accuracy(toy_data["X_val"], toy_data["y_val"]) == solver.best_val_acc
 
 
 def test_seed_fixes_every_bit(toy_data):
-    first, again, other = (
-        make_solver(toy_data, seed=seed, transform=noise, num_train_samples=50)
-        for seed in (1, 1, 2)
-    )
-    for solver in (first, again, other):
-        solver.train()
-    assert state(first) == state(again)
-    assert state(first)[0] != state(other)[0]
+    options = {"transform": noise, "num_train_samples": 50}
+    first, again, other = (state(trained(toy_data, seed=seed, **options)) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0] != other[0]
 
 
 def test_measuring_does_not_change_the_run(toy_data):
-    one, two = make_solver(toy_data), make_solver(toy_data, num_train_samples=7, num_val_samples=9)
-    two.check_accuracy(toy_data["X_val"], toy_data["y_val"], num_samples=20)
-    one.train()
-    two.train()
-    assert one.loss_history == two.loss_history
+    solver = make_solver(toy_data, num_train_samples=7, num_val_samples=9)
+    solver.check_accuracy(toy_data["X_val"], toy_data["y_val"], num_samples=20)
+    solver.train()
+    assert solver.loss_history == trained(toy_data).loss_history
 
 
 def learning_rates(**options):
     """The learning rate of each of the 2 x 4 iterations: steps of a model whose gradient is 1."""
-    model = Recorder()
-    w = []
-    original = model.loss
-
-    def loss(X, y=None):
-        if y is not None:
-            w.append(model.params["w"].item())
-        return original(X, y)
-
-    model.loss = loss
-    solver = Solver(
-        model, recorder_data(8), batch_size=2, num_epochs=2, verbose=False, seed=0, **options
-    )
+    options = {"batch_size": 2, "num_epochs": 2, "verbose": False, **options}
+    solver = Solver(Recorder(), recorder_data(8), **options)
     solver.train()
-    w.append(solver.last_params["w"].item())
-    return -np.diff(w)
+    return -np.diff([*solver.model.w, solver.last_params["w"].item()])
 
 
 def test_learning_rate_decay_and_schedule():
     np.testing.assert_allclose(learning_rates(), 0.01)
     rate = {"optim_config": {"learning_rate": 0.5}}
     np.testing.assert_allclose(learning_rates(**rate, lr_decay=0.1), [0.5] * 4 + [0.05] * 4)
-    np.testing.assert_allclose(
-        learning_rates(**rate, schedule=lambda t: 1 - t), 0.5 * (1 - np.arange(8) / 8)
-    )
-    np.testing.assert_allclose(
-        learning_rates(**rate, schedule=lambda t: 1 - t, lr_decay=0.5),
-        0.5 * (1 - np.arange(8) / 8) * np.repeat([1, 0.5], 4),
-    )
+    falling = 0.5 * (1 - np.arange(8) / 8)
+    schedule = {**rate, "schedule": lambda t: 1 - t}
+    np.testing.assert_allclose(learning_rates(**schedule), falling)
+    both = learning_rates(**schedule, lr_decay=0.5)
+    np.testing.assert_allclose(both, falling * np.repeat([1, 0.5], 4))
 
 
 def test_transform_is_for_training_only():
@@ -190,25 +156,21 @@ def test_transform_is_for_training_only():
         assert isinstance(rng, np.random.Generator)
         return X + 100
 
-    model = Recorder()
-    solver = Solver(
-        model, recorder_data(), batch_size=4, num_epochs=1, transform=transform, verbose=False
-    )
+    options = {"batch_size": 4, "num_epochs": 1, "verbose": False}
+    solver = Solver(Recorder(), recorder_data(), transform=transform, **options)
     solver.train()
     assert seen == [4, 4, 2]
-    assert min(np.concatenate(model.batches)) == 100
+    assert min(np.concatenate(solver.model.batches)) == 100
     assert solver.train_acc_history == [1.0, 1.0]
 
 
 def test_without_validation_data_the_last_parameters_are_best(toy_data):
     for val in ({}, {"X_val": toy_data["X_val"][:0], "y_val": toy_data["y_val"][:0]}):
         train = {key: toy_data[key] for key in ("X_train", "y_train")}
-        solver = make_solver({**train, **val})
-        solver.train()
+        solver = trained({**train, **val})
         assert solver.val_acc_history == []
         assert np.isnan(solver.best_val_acc)
-        for name, p in solver.model.params.items():
-            np.testing.assert_array_equal(p, solver.last_params[name])
+        assert_same(solver.model.params, solver.last_params)
         assert solver.train_acc_history[-1] > 0.8
 
 
@@ -216,19 +178,17 @@ def test_training_reads_only_minibatches():
     """A stand-in for a memory map larger than memory: it breaks if it is read whole."""
 
     class Stored:
-        def __init__(self, X):
-            self.X, self.shape, self.largest = X, X.shape, 0
+        shape, largest = (5000, 1), 0
 
         def __len__(self):
-            return len(self.X)
+            return len(y)
 
         def __getitem__(self, index):
-            part = self.X[index]
+            part = np.arange(5000)[index]
             self.largest = max(self.largest, len(part))
-            return part
+            return part[:, None]
 
-    X = Stored(np.arange(5000)[:, None])
-    y = np.arange(5000) % 4
+    X, y = Stored(), np.arange(5000) % 4
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     Solver(Recorder(), data, batch_size=50, num_epochs=1, verbose=False).train()
     assert 0 < X.largest <= 1000
@@ -236,8 +196,7 @@ def test_training_reads_only_minibatches():
 
 @pytest.mark.parametrize("iterations", [1, 10, 34])
 def test_ctrl_c_keeps_the_best_and_goes_on_where_it_stopped(toy_data, iterations, capsys):
-    whole = make_solver(toy_data, transform=lambda X, rng: X)
-    whole.train()
+    whole = trained(toy_data, transform=lambda X, rng: X)
     parts = make_solver(toy_data, transform=interrupted_after(iterations), verbose=True)
     handler = signal.getsignal(signal.SIGINT)
     parts.train()
@@ -245,8 +204,7 @@ def test_ctrl_c_keeps_the_best_and_goes_on_where_it_stopped(toy_data, iterations
     assert parts.interrupted
     assert parts.iteration == len(parts.loss_history) == iterations
     assert len(parts.val_acc_history) == 1 + iterations // 10
-    for name, p in parts.model.params.items():
-        np.testing.assert_array_equal(p, parts.best_params[name])
+    assert_same(parts.model.params, parts.best_params)
     assert "stopped by Ctrl-C" in capsys.readouterr().out
     parts.train()
     assert not parts.interrupted
@@ -268,8 +226,7 @@ def test_second_ctrl_c_acts_at_once(toy_data):
 
 def test_ctrl_c_is_ignored_where_it_was(toy_data):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    solver = make_solver(toy_data, transform=interrupted_after(3))
-    solver.train()
+    solver = trained(toy_data, transform=interrupted_after(3))
     assert solver.epoch == 8
     assert not solver.interrupted
 
@@ -283,19 +240,16 @@ def test_trains_in_another_thread(toy_data):
 
 
 def test_more_epochs_after_a_finished_run(toy_data):
-    whole, parts = make_solver(toy_data), make_solver(toy_data, num_epochs=3)
-    whole.train()
-    parts.train()
+    parts = trained(toy_data, num_epochs=3)
     parts.num_epochs = 8
     parts.train()
-    assert state(parts) == state(whole)
+    assert state(parts) == state(trained(toy_data))
 
 
 def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     solver = make_solver(toy_data, num_epochs=100, lr_decay=1.0)
-    blow_up_at = 25
-    solver.schedule = lambda t: 1e30 if solver.iteration >= blow_up_at else 1.0
-    with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28) .* 3e\+29"):
+    solver.schedule = lambda t: 1e30 if solver.iteration >= 25 else 1.0
+    with pytest.raises(DivergedError, match=r"loss is (nan|inf) at iteration (26|27|28)"):
         solver.train()
     assert len(solver.loss_history) == solver.iteration < 30
     assert len(solver.val_acc_history) == 3
@@ -312,126 +266,60 @@ def test_check_accuracy(toy_data):
         assert solver.check_accuracy(X, y, batch_size=batch_size) == 0.25
     assert solver.check_accuracy(X, y, num_samples=10_000) == 0.25
     assert abs(solver.check_accuracy(X, y, num_samples=400) - 0.25) < 0.1
-    with pytest.raises(ValueError, match=r"y must have shape \(3,\), .* got \(2,\)"):
-        solver.check_accuracy(X[:3], y[:2])
-    with pytest.raises(ValueError, match="length > 0"):
+    with pytest.raises(ValueError, match=r"Solver\.check_accuracy: X must hold examples"):
         solver.check_accuracy(X[:0], y[:0])
-    with pytest.raises(ValueError, match=r"y must have shape \(1000,\), .* got \(1000, 1\)"):
-        solver.check_accuracy(X, y[:, None])
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):
-
     def slowly(X, rng):
         time.sleep(0.004)  # the bar is drawn ten times a second at most
         return X
 
-    make_solver(toy_data, verbose=True, print_every=1, transform=slowly).train()
+    trained(toy_data, verbose=True, print_every=1, transform=slowly)
     captured = capsys.readouterr()
     assert "8 epochs (80 iterations): training accuracy" in captured.out
     assert "best validation accuracy" in captured.out
-    for shown in ("loss=", "train=", "val=", "lr="):
-        assert shown in captured.err
-    make_solver(toy_data).train()
+    assert all(shown in captured.err for shown in ("loss=", "train=", "val=", "lr="))
+    trained(toy_data)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"update_rule": "newton"}, "update_rule must be one of sgd, sgd_momentum, rmsprop, adam"),
-        ({"optim_config": {"lr": 0.1}}, "has lr, which sgd_momentum does not take; it takes"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"num_epochs": -1}, "num_epochs must be at least 1, got -1"),
-        ({"num_val_samples": 0}, "num_val_samples must be at least 1, got 0"),
-        ({"lr_decay": 0.0}, "lr_decay must be a finite number > 0"),
-        ({"lr_decay": np.nan}, "lr_decay must be a finite number > 0"),
-    ],
-)
-def test_bad_options(toy_data, options, message):
-    with pytest.raises(ValueError, match=message):
-        make_solver(toy_data, **options)
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"X_train": None}, ValueError, "data lacks X_train; it has X_train, y_train"),
-        ({"y_val": None}, ValueError, "data lacks y_val"),
-        ({"y_train": np.zeros(299, int)}, ValueError, r"y_train must have shape \(300,\)"),
-        ({"y_train": np.zeros((300, 1), int)}, ValueError, r"got \(300, 1\)"),
-        ({"X_train": [[0.0, 0.0]] * 300}, TypeError, "X_train must be an array, got list"),
-        ({"y_val": np.full(100, -1)}, ValueError, "y_val must hold labels from 0 on, got -1"),
-        ({"y_val": np.zeros(100)}, TypeError, "y_val must hold integers, got float64"),
-        (
-            {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
-            ValueError,
-            "X_train holds no examples",
-        ),
-    ],
-)
-def test_bad_data(toy_data, change, error, message):
-    with pytest.raises(error, match=message):
+    "change",
+    [{"y_train": np.zeros(299, int)}, {"y_train": np.zeros((300, 1), int)}, {"X_train": None},
+     {"X_train": [[0.0, 0.0]] * 300}, {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)},
+     {"y_val": None}, {"y_val": np.full(100, -1)}, {"y_val": np.zeros(100)}],
+)  # fmt: skip
+def test_bad_data(toy_data, change):
+    name = next(iter(change))
+    with pytest.raises((TypeError, ValueError), match=f"^Solver: (data lacks )?{name}"):
         make_solver({**toy_data, **change})
 
 
+def test_an_option_that_a_rule_does_not_take(toy_data):
+    with pytest.raises(ValueError, match="Solver: optim_config has lr"):
+        make_solver(toy_data, optim_config={"lr": 0.1})
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("scores", "result", "message"),
     [
-        ({"batch_size": 2.5}, "batch_size must be an integer, got 2.5"),
-        ({"print_every": None}, "print_every must be an integer, got None"),
-        ({"lr_decay": "0.9"}, "lr_decay must be a number, got '0.9'"),
-        ({"schedule": 0.5}, "schedule must be callable, got 0.5"),
-        ({"optim_config": [0.1]}, "optim_config must be a dict, got list"),
-        ({"optim_config": {"learning_rate": "a"}}, "learning_rate must be a number, got 'a'"),
-        ({"seed": "a"}, "seed must be an integer >= 0, None or .* got 'a'"),
-        ({"net": 3}, "expected a model with a dict params and a method loss, got int"),
-        ({"transform": "flip"}, "transform must be callable, got 'flip'"),
+        (lambda X: X[:1], None, r"scores must have shape \(10, C\), got \(1, 1\)"),
+        (lambda X: 0, None, r"scores must have shape \(10, C\), got \(\)"),
+        (lambda X: np.eye(4)[X[:, 0] % 4], (1.0, {}), "the gradients of w"),
     ],
 )
-def test_options_of_the_wrong_type(toy_data, options, message):
-    with pytest.raises(TypeError, match=f"(Solver|sgd_momentum): {message}"):
-        make_solver(toy_data, **options)
-
-
-@pytest.mark.parametrize("data", [None, [], {}, {1: 2}])
-def test_data_that_are_none(data):
-    with pytest.raises(
-        (TypeError, ValueError), match=r"Solver: data (must be a dict|lacks X_train)"
-    ):
-        make_solver(data)
-
-
-def returns(value):
-    """A model whose loss is that, with labels and without."""
+def test_a_model_that_returns_nonsense(scores, result, message):
     model = Recorder()
-    model.loss = lambda X, y=None: value[0](X) if y is None else value[1](X)
-    return model
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (returns([lambda X: X[:1], lambda X: 0]), r"must have shape \(10, C\), got \(1, 1\)"),
-        (returns([lambda X: 0, lambda X: 0]), r"scores must have shape \(10, C\), got \(\)"),
-        (returns([lambda X: np.eye(4)[X[:, 0] % 4], lambda X: (1.0, {})]), "the gradients of w"),
-    ],
-)
-def test_a_model_that_returns_nonsense(model, message):
+    model.loss = lambda X, y=None: scores(X) if y is None else result
     with pytest.raises(ValueError, match=message):
         Solver(model, recorder_data(), verbose=False).train()
 
 
-@pytest.mark.parametrize("transform", [lambda X, rng: None, lambda X, rng: X[:3]])
-def test_a_transform_that_loses_examples(toy_data, transform):
-    with pytest.raises(ValueError, match="Solver: transform must return 32 examples"):
-        make_solver(toy_data, transform=transform).train()
-
-
 def test_large_floats_are_named(toy_data):
     pixels = (255 * toy_data["X_train"]).astype(np.float32)
-    with pytest.warns(UserWarning, match="X_train are 130 on average, far outside 0 to 1; pixels"):
+    with pytest.warns(UserWarning, match="X_train"):
         make_solver({**toy_data, "X_train": pixels})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -440,18 +328,15 @@ def test_large_floats_are_named(toy_data):
         make_solver({**toy_data, "X_train": 2 * standardized})
 
 
-@pytest.mark.parametrize("name", ["X_train", "X_val"])
+@pytest.mark.parametrize("name", ["X_train", "X_val", "transform"])
 def test_nan_in_the_data_is_not_called_divergence(toy_data, name):
-    X = toy_data[name].copy()
-    X[17, 1] = np.nan
-    with pytest.raises(ValueError, match=f"Solver: {name} holds NaN or infinite numbers"):
-        make_solver({**toy_data, name: X}).train()
+    def spoiled(X, rng=None):
+        return np.where(np.arange(len(X))[:, None] == 17, np.nan, X)
 
-
-def test_nan_of_a_transform_is_not_called_divergence(toy_data):
-    solver = make_solver(toy_data, transform=lambda X, rng: X * np.nan)
-    with pytest.raises(ValueError, match="Solver: X_train, or what transform made of it, holds"):
-        solver.train()
+    options = {"transform": spoiled} if name == "transform" else {}
+    data = {key: spoiled(array) if key == name else array for key, array in toy_data.items()}
+    with pytest.raises(ValueError, match=f"Solver: .*{name}.* holds NaN"):
+        trained(data, **options)
 
 
 def test_scores_that_overflow_when_measured_are_divergence(toy_data):
@@ -461,33 +346,16 @@ def test_scores_that_overflow_when_measured_are_divergence(toy_data):
         solver.train()
 
 
-def test_check_accuracy_refuses_bad_numbers(toy_data):
-    solver, (X, y) = make_solver(toy_data), (toy_data["X_val"], toy_data["y_val"])
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
-        solver.check_accuracy(X, y, batch_size=-1)
-    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
-        solver.check_accuracy(X, y, num_samples=0)
-
-
-def test_a_schedule_that_gives_nonsense(toy_data):
-    with pytest.raises(ValueError, match=r"factor that schedule returns must be .* got nan"):
-        make_solver(toy_data, schedule=lambda t: float("nan")).train()
-
-
 def test_after_epoch_sees_each_epoch_and_may_end_the_run(toy_data):
-    class EnoughError(Exception):
-        pass
-
     seen = []
 
     def after_epoch(solver):
         seen.append((solver.epoch, len(solver.val_acc_history)))
         if solver.epoch == 3:
-            raise EnoughError
+            raise StopIteration
 
     solver = make_solver(toy_data, after_epoch=after_epoch)
-    with pytest.raises(EnoughError):
+    with pytest.raises(StopIteration):
         solver.train()
     assert seen == [(1, 2), (2, 3), (3, 4)]
-    for name, value in solver.best_params.items():
-        np.testing.assert_array_equal(solver.model.params[name], value)
+    assert_same(solver.model.params, solver.best_params)

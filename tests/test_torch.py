@@ -1,28 +1,31 @@
 """Every layer against PyTorch in float64, on random shapes. Runs where PyTorch is installed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import conv
-import layers
-import normalization
+import conv as C
+import layers as L
+import normalization as N
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+F = torch.nn.functional
 EXAMPLES = settings(max_examples=300)
 SEEDS = st.integers(0, 2**32 - 1)
 SIZE = st.integers(1, 7)
 
 
-def agree(forward, backward, theirs, *inputs, scale=1.0):
-    """Hold out and all gradients of a layer against those of PyTorch's function."""
-    tensors = [torch.tensor(scale * x, requires_grad=True) for x in inputs]
+def agree(forward, backward, theirs, *inputs):
+    """Compare out and all gradients of a layer with those of PyTorch's function."""
+    tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
     expected = theirs(*tensors)
     dout = np.random.default_rng(0).standard_normal(expected.shape)
     gradients = torch.autograd.grad(expected, tensors, torch.from_numpy(dout))
-    out, cache = forward(*(scale * x for x in inputs))
+    out, cache = forward(*inputs)
     ours = backward(dout, cache)
     ours = ours if isinstance(ours, tuple) else (ours,)
     for a, b in zip((out, *ours), (expected, *gradients), strict=True):
@@ -34,18 +37,16 @@ def agree(forward, backward, theirs, *inputs, scale=1.0):
 def test_fc(n, shape, m, seed):
     rng = np.random.default_rng(seed)
     x, w, b = (rng.standard_normal(s) for s in ((n, *shape), (np.prod(shape), m), m))
-    agree(layers.fc_forward, layers.fc_backward, lambda x, w, b: x.flatten(1) @ w + b, x, w, b)
+    agree(L.fc_forward, L.fc_backward, lambda x, w, b: x.flatten(1) @ w + b, x, w, b)
 
 
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 @EXAMPLES
-@given(
-    shape=st.lists(SIZE, min_size=1, max_size=4), scale=st.sampled_from([1e-3, 1, 30]), seed=SEEDS
-)
+@given(shape=st.lists(SIZE, min_size=1, max_size=4), seed=SEEDS,
+       scale=st.sampled_from([1e-3, 1, 30]))  # fmt: skip
 def test_elementwise(name, shape, scale, seed):
-    x = np.random.default_rng(seed).standard_normal(shape)
-    forward, backward = (getattr(layers, f"{name}_{way}") for way in ("forward", "backward"))
-    agree(forward, backward, getattr(torch, name), x, scale=scale)
+    x = scale * np.random.default_rng(seed).standard_normal(shape)
+    agree(getattr(L, f"{name}_forward"), getattr(L, f"{name}_backward"), getattr(torch, name), x)
 
 
 @EXAMPLES
@@ -53,12 +54,8 @@ def test_elementwise(name, shape, scale, seed):
 def test_softmax_loss(n, c, scale, seed):
     rng = np.random.default_rng(seed)
     x, y = scale * rng.standard_normal((n, c)), rng.integers(0, c, n)
-    scores = torch.tensor(x, requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(scores, torch.from_numpy(y))
-    expected.backward()
-    loss, dx = layers.softmax_loss(x, y)
-    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(dx, scores.grad.numpy(), rtol=1e-10, atol=1e-10)
+    theirs = partial(F.cross_entropy, target=torch.from_numpy(y))
+    agree(partial(L.softmax_loss, y=y), lambda dout, dx: dout * dx, theirs, x)
 
 
 @st.composite
@@ -75,15 +72,9 @@ def images_and_windows(draw, pad):
 def test_convolution(case, filters, seed):
     shape, mask, stride, pad = case
     rng = np.random.default_rng(seed)
-    x, w = rng.standard_normal(shape), rng.standard_normal((filters, shape[1], *mask))
-    agree(
-        lambda x, w, b: conv.conv_forward(x, w, b, {"stride": stride, "pad": pad}),
-        conv.conv_backward,
-        lambda x, w, b: torch.nn.functional.conv2d(x, w, b, stride, pad),
-        x,
-        w,
-        rng.standard_normal(filters),
-    )
+    arrays = (rng.standard_normal(s) for s in (shape, (filters, shape[1], *mask), filters))
+    forward = partial(C.conv_forward, conv_param={"stride": stride, "pad": pad})
+    agree(forward, C.conv_backward, partial(F.conv2d, stride=stride, padding=pad), *arrays)
 
 
 @EXAMPLES
@@ -91,33 +82,31 @@ def test_convolution(case, filters, seed):
 def test_max_pooling(case, seed):
     shape, (height, width), stride, _ = case
     param = {"pool_height": height, "pool_width": width, "stride": stride}
-    agree(
-        lambda x: conv.max_pool_forward(x, param),
-        conv.max_pool_backward,
-        lambda x: torch.nn.functional.max_pool2d(x, (height, width), stride),
-        np.random.default_rng(seed).standard_normal(shape),
-    )
+    forward = partial(C.max_pool_forward, pool_param=param)
+    theirs = partial(F.max_pool2d, kernel_size=(height, width), stride=stride)
+    agree(forward, C.max_pool_backward, theirs, np.random.default_rng(seed).standard_normal(shape))
+
+
+def normalized(shape, rng):
+    """x, gamma, beta."""
+    return [rng.standard_normal(s) for s in (shape, shape[1], shape[1])]
 
 
 @EXAMPLES
 @given(shape=st.tuples(SIZE, SIZE, SIZE, SIZE), mode=st.sampled_from(["train", "test"]), seed=SEEDS)
-@pytest.mark.parametrize("kind", ["batchnorm", "spatial_batchnorm"])
-def test_batch_normalization(kind, shape, mode, seed):
-    shape = (shape[0] + 1, *shape[1:])  # PyTorch trains on no single example
-    shape = shape if kind == "spatial_batchnorm" else shape[:2]
+@pytest.mark.parametrize("ndim", [2, 4])
+def test_batch_normalization(ndim, shape, mode, seed):
+    shape = (shape[0] + 1, *shape[1:ndim])  # PyTorch trains on no single example
     rng = np.random.default_rng(seed)
     mean, var = rng.standard_normal(shape[1]), rng.random(shape[1]) + 0.1
     theirs = torch.tensor(mean), torch.tensor(var)
     param = {"mode": mode, "eps": 0.01, "running_mean": mean.copy(), "running_var": var.copy()}
-    forward, backward = (getattr(normalization, f"{kind}_{way}") for way in ("forward", "backward"))
-    agree(
-        lambda x, gamma, beta: forward(x, gamma, beta, param),
-        backward,
-        lambda x, gamma, beta: torch.nn.functional.batch_norm(
-            x, *theirs, gamma, beta, mode == "train", 0.1, 0.01
-        ),
-        *(rng.standard_normal(s) for s in (shape, shape[1], shape[1])),
-    )
+    forward = partial(N.batchnorm_forward, bn_param=param)
+
+    def batch_norm(x, gamma, beta):
+        return F.batch_norm(x, *theirs, gamma, beta, mode == "train", 0.1, 0.01)
+
+    agree(forward, N.batchnorm_backward, batch_norm, *normalized(shape, rng))
     np.testing.assert_allclose(param["running_mean"], theirs[0], rtol=1e-10, atol=1e-10)
     m = np.prod(shape) / shape[1]
     unbiased = 0.9 * var + (param["running_var"] - 0.9 * var) * m / (m - 1)  # as PyTorch has it
@@ -128,26 +117,23 @@ def test_batch_normalization(kind, shape, mode, seed):
 @EXAMPLES
 @given(n=SIZE, size=SIZE, seed=SEEDS)
 def test_layer_normalization(n, size, seed):
-    rng = np.random.default_rng(seed)
-    agree(
-        lambda x, gamma, beta: normalization.layernorm_forward(x, gamma, beta, {"eps": 0.01}),
-        normalization.layernorm_backward,
-        lambda x, gamma, beta: torch.nn.functional.layer_norm(x, (size,), gamma, beta, 0.01),
-        *(rng.standard_normal(s) for s in ((n, size), size, size)),
-    )
+    forward = partial(N.layernorm_forward, ln_param={"eps": 0.01})
+
+    def layer_norm(x, gamma, beta):
+        return F.layer_norm(x, (size,), gamma, beta, 0.01)
+
+    inputs = normalized((n, size), np.random.default_rng(seed))
+    agree(forward, N.layernorm_backward, layer_norm, *inputs)
 
 
 @EXAMPLES
 @given(shape=st.tuples(SIZE, SIZE, SIZE, SIZE), groups=st.integers(1, 3), seed=SEEDS)
 def test_group_normalization(shape, groups, seed):
-    n, channels, *size = shape[0] + 1, *shape[1:]  # PyTorch takes no single number
-    channels *= groups
-    rng = np.random.default_rng(seed)
-    agree(
-        lambda x, gamma, beta: normalization.spatial_groupnorm_forward(
-            x, gamma, beta, groups, {"eps": 0.01}
-        ),
-        normalization.spatial_groupnorm_backward,
-        lambda x, gamma, beta: torch.nn.functional.group_norm(x, groups, gamma, beta, 0.01),
-        *(rng.standard_normal(s) for s in ((n, channels, *size), channels, channels)),
-    )
+    shape = shape[0] + 1, groups * shape[1], *shape[2:]  # PyTorch takes no single number
+    forward = partial(N.spatial_groupnorm_forward, G=groups, gn_param={"eps": 0.01})
+
+    def group_norm(x, gamma, beta):
+        return F.group_norm(x, groups, gamma, beta, 0.01)
+
+    inputs = normalized(shape, np.random.default_rng(seed))
+    agree(forward, N.spatial_groupnorm_backward, group_norm, *inputs)
