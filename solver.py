@@ -134,9 +134,8 @@ class Solver:
         checks.check_number("Solver", positive=True, lr_decay=self.lr_decay)
         for name in ("batch_size", "num_epochs", "print_every"):
             checks.check_integer("Solver", **{name: getattr(self, name)})
-        checks.check_given(
-            "Solver", checks.check_integer, self, "num_train_samples num_val_samples"
-        )
+        samples = "num_train_samples num_val_samples"
+        checks.check_given("Solver", checks.check_integer, self, samples)
         checks.check_given("Solver", checks.check_callable, self, "schedule transform after_epoch")
         checks.check_given("Solver", checks.as_path, self, "checkpoint checkpoint_name")
         parts = examples.check_examples("Solver", self.data)
