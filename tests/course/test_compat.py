@@ -12,6 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import conv
+import layers
+import normalization
+import optim
+import solver
 from fc_net import Dropout
 from gradient_check import check_layer, rel_error
 
@@ -71,57 +76,39 @@ print(*(w.shape for w in FullyConnectedNet(784).params.values()))
 def test_networks_of_other_years(rng, tmp_path):
     from classifiers.fc_net import FullyConnectedNet
 
-    from solver import DivergedError, Solver
-
     for options in ({"hidden_dims": [6, 4]}, {"hidden_dim": [6, 4]}):
-        net = FullyConnectedNet(8, num_classes=10, seed=0, **options)
+        net, again = (FullyConnectedNet(8, num_classes=10, seed=0, **options) for _ in range(2))
         assert [net.params[f"W{i}"].shape for i in (1, 2, 3)] == [(8, 6), (6, 4), (4, 10)]
-        again = FullyConnectedNet(8, num_classes=10, seed=0, **options)
         np.testing.assert_array_equal(net.params["W1"], again.params["W1"])
     assert FullyConnectedNet(8, [6], 10, 0.01, 0.1).reg == 0.1
-    data, accuracies = toy((8,), rng), {}
-    check_gradients(FullyConnectedNet(8, [6]), data["X_val"], data["y_val"])  # in float64
-    for learning_rate in (1e-2, 1e200):
-        solver = Solver(
-            FullyConnectedNet(8, [6], weight_scale=0.1), data, update_rule="sgd",
-            optim_config={"learning_rate": learning_rate}, lr_decay=0.95, num_epochs=2,
-            batch_size=20, print_every=10, verbose=False, checkpoint_name=str(tmp_path / "net"),
-        )  # fmt: skip
-        try:
-            solver.train()
-        except DivergedError:
-            continue
-        accuracies[learning_rate] = solver.best_val_acc
-    assert list(accuracies) == [1e-2]
+    data, net = toy((8,), rng), FullyConnectedNet(8, [6])
+    check_gradients(net, data["X_val"], data["y_val"])  # in float64
+    options = {"optim_config": {"learning_rate": 1e-2}, "lr_decay": 0.95, "print_every": 10}
+    solver.Solver(
+        net, data, update_rule="sgd", **options, num_epochs=2, batch_size=20, verbose=False,
+        checkpoint_name=str(tmp_path / "net"),
+    ).train()  # fmt: skip
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["net_epoch_1.npz", "net_epoch_2.npz"]
 
 
-def test_layers_as_cells_call_them(rng):
-    from cs231n.classifiers import fc_net
-    from cs231n.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array
-
-    x, w, b = rng.standard_normal((2, 3, 4)), rng.standard_normal((12, 10)), rng.standard_normal(10)
-    dout = rng.standard_normal((2, 10))
-    for forward, backward in (
-        (fc_net.affine_forward, fc_net.affine_backward),
-        (fc_net.affine_relu_forward, fc_net.affine_relu_backward),
+def test_names_that_are_handed_on():
+    for path, names, module, ours in (
+        ("fast_layers", "conv_forward_fast conv_forward_im2col", conv, "conv_forward"),
+        ("fast_layers", "conv_backward_fast conv_backward_strides", conv, "conv_backward"),
+        ("fast_layers", "max_pool_forward_fast", conv, "max_pool_forward"),
+        ("fast_layers", "max_pool_backward_fast", conv, "max_pool_backward"),
+        ("layers", "conv_forward_naive", conv, "conv_forward_naive"),
+        ("classifiers.cnn", "max_pool_backward_naive", conv, "max_pool_backward_naive"),
+        ("classifiers.fc_net", "affine_forward", layers, "fc_forward"),
+        ("classifiers.fc_net", "softmax_loss", layers, "softmax_loss"),
+        ("layers", "batchnorm_backward_alt", normalization, "batchnorm_backward"),
+        ("optim", "adam", optim, "adam"),
+        ("solver", "DivergedError", solver, "DivergedError"),
     ):
-        _, cache = forward(x, w, b)
-        dx, dw, db = backward(dout, cache)
-        for array, ours in ((x, dx), (w, dw), (b, db)):
-            numerical = eval_numerical_gradient_array(
-                lambda _, forward=forward: forward(x, w, b)[0], array, dout
-            )
-            assert rel_error(ours, numerical) < 1e-6
-    scores, y = 0.001 * rng.standard_normal((50, 10)), rng.integers(10, size=50)
-    for function, expected in ((fc_net.svm_loss, 9.0), (fc_net.softmax_loss, np.log(10))):
-        loss, dx = function(scores, y)
-        numerical = eval_numerical_gradient(
-            lambda x, function=function: function(x, y)[0], scores, verbose=False
-        )
-        assert loss.copy() == pytest.approx(expected, abs=0.01)
-        assert rel_error(numerical, dx) < 1e-6
+        for prefix in ("cs231n", "deeplearning"):
+            found = vars(importlib.import_module(f"{prefix}.{path}"))
+            assert all(found[name] is getattr(module, ours) for name in names.split()), names
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -218,8 +205,6 @@ def test_two_layer_net(rng):
     from cs231n.classifiers.fc_net import TwoLayerNet
 
     model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
-    assert model.params["W1"].std() == pytest.approx(1e-3, rel=0.3)
-    assert not model.params["b1"].any()
     shapes = {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}
     for name, shape in shapes.items():
         model.params[name] = np.linspace(-0.7, 0.4, num=np.prod(shape)).reshape(shape)
@@ -265,44 +250,35 @@ def test_weights_are_those_of_numpys_global_state():
     from cs231n.classifiers import cnn, fc_net
     from deeplearning.classifiers.fc_net import FullyConnectedNet as CS182
 
-    for make, scale, shape in (
-        (lambda: FullyConnectedNet(4, [3]), 0.1, (4, 3)),
-        (lambda: fc_net.TwoLayerNet(4, 3), 1e-3, (4, 3)),
-        (lambda: fc_net.FullyConnectedNet([3], 4, dtype=np.float64, seed=7), 1e-2, (4, 3)),
-        (lambda: CS182([3], 4, dtype=np.float64), 1e-2, (4, 3)),
-        (lambda: cnn.ThreeLayerConvNet((3, 4, 4), 2, 3, dtype=np.float64), 1e-3, (2, 3, 3, 3)),
+    for make, scale in (
+        (lambda: FullyConnectedNet(4, [3]), 0.1),
+        (lambda: fc_net.TwoLayerNet(4, 3), 1e-3),
+        (lambda: fc_net.FullyConnectedNet([3], 4, dtype=np.float64, seed=7), 1e-2),
+        (lambda: CS182([3], 4, dtype=np.float64), 1e-2),
+        (lambda: cnn.ThreeLayerConvNet((3, 4, 4), 2, 3, dtype=np.float64), 1e-3),
     ):
         np.random.seed(231)
         net = make()
         np.random.seed(231)
-        np.testing.assert_array_equal(net.params["W1"], scale * np.random.randn(*shape))
-        np.testing.assert_array_equal(
-            net.params["W2"], scale * np.random.randn(*net.params["W2"].shape)
-        )
+        for w in (net.params["W1"], net.params["W2"]):
+            np.testing.assert_array_equal(w, scale * np.random.randn(*w.shape))
 
 
 def test_losses_are_those_that_notebooks_print():
     """In cells of cs231n's FullyConnectedNets, Dropout and BatchNormalization."""
     from cs231n.classifiers.fc_net import FullyConnectedNet
 
-    for cell in (
-        {2.3004790897684924: {"reg": 0}, 7.052114776533016: {"reg": 3.14}},
-        {
-            2.3004790897684924: {"dropout_keep_ratio": 1, "seed": 123},
-            2.302371489704412: {"dropout_keep_ratio": 0.75, "seed": 123},
-        },
-        {
-            2.2611955101340957: {"normalization": "batchnorm"},
-            6.996533220108303: {"normalization": "batchnorm", "reg": 3.14},
-        },
+    for option, others, losses in (
+        ("reg", {}, {0: 2.3004790897684924, 3.14: 7.052114776533016}),
+        ("dropout", {"seed": 123}, {1: 2.3004790897684924, 0.75: 2.302371489704412}),
+        ("reg", {"use_batchnorm": True}, {0: 2.2611955101340957, 3.14: 6.996533220108303}),
     ):
         np.random.seed(231)
         X, y = np.random.randn(2, 15), np.random.randint(10, size=2)
-        for expected, options in cell.items():
-            net = FullyConnectedNet(
-                [20, 30], 15, 10, weight_scale=5e-2, dtype=np.float64, **options
-            )
-            assert net.loss(X, y)[0] == pytest.approx(expected, rel=1e-12)
+        for value, expected in losses.items():
+            options = {"weight_scale": 5e-2, "dtype": np.float64, option: value, **others}
+            loss, _ = FullyConnectedNet([20, 30], 15, 10, **options).loss(X, y)
+            assert loss == pytest.approx(expected, rel=1e-12)
 
 
 def test_networks_train(rng):
@@ -344,35 +320,13 @@ def test_three_layer_conv_net(rng):
     check_gradients(model, rng.standard_normal((2, 3, 6, 6)), np.array([0, 4]))
 
 
-def test_fast_layers_agree_with_the_naive_ones(rng):
-    from cs231n import fast_layers, layers
-
-    x, w, b = (rng.standard_normal(s) for s in ((3, 3, 7, 7), (4, 3, 3, 3), (4,)))
-    conv, pool = {"stride": 2, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
-    naive = layers.conv_forward_naive(x, w, b, conv)
-    fast = fast_layers.conv_forward_fast(x, w, b, conv)
-    assert rel_error(naive[0], fast[0]) < 1e-9
-    dout = rng.standard_normal(fast[0].shape)
-    expected = layers.conv_backward_naive(dout, naive[1])
-    pairs = zip(expected, fast_layers.conv_backward_fast(dout, fast[1]), strict=True)
-    assert all(np.allclose(a, b, atol=1e-12) for a, b in pairs)
-    naive, fast = layers.max_pool_forward_naive(x, pool), fast_layers.max_pool_forward_fast(x, pool)
-    np.testing.assert_array_equal(naive[0], fast[0])
-    dout = rng.standard_normal(fast[0].shape)
-    expected = layers.max_pool_backward_naive(dout, naive[1])
-    np.testing.assert_array_equal(expected, fast_layers.max_pool_backward_fast(dout, fast[1]))
-
-
 def test_normalization_as_cells_call_it(rng):
     from cs231n import layers
 
     a, gamma, beta = 4 * rng.standard_normal((200, 3)) + 1, np.arange(1.0, 4), np.arange(11.0, 14)
-    out, cache = layers.batchnorm_forward(a, gamma, beta, {"mode": "train"})
+    out, _ = layers.batchnorm_forward(a, gamma, beta, {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=0), beta, rtol=1e-6)
     np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-4)
-    alternative = layers.batchnorm_backward_alt(a, cache)
-    for pair in zip(layers.batchnorm_backward(a, cache), alternative, strict=True):
-        np.testing.assert_array_equal(*pair)
     out, _ = layers.layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=1), 0, atol=1e-12)
     x, param = 4 * rng.standard_normal((2, 6, 4, 5)) + 10, {"mode": "train"}
@@ -401,24 +355,6 @@ def test_running_means_are_those_that_a_notebook_prints():
         out, _ = batchnorm_forward(a, np.ones(3), np.zeros(3), bn_param)
     np.testing.assert_allclose(out.mean(axis=0), [-0.03927354, -0.04349152, -0.10452688], rtol=1e-6)
     np.testing.assert_allclose(out.std(axis=0), [1.01531428, 1.01238373, 0.97819988], rtol=1e-8)
-
-
-def test_update_rules_as_cells_call_them():
-    from cs231n.optim import adam, rmsprop, sgd, sgd_momentum
-
-    ends = (-0.4, 0.6), (-0.6, 0.4), (0.6, 0.9)
-    w, dw, v = (np.linspace(*pair, num=20).reshape(4, 5) for pair in ends)
-    config = {"learning_rate": 1e-3, "velocity": v.copy()}
-    next_w, _ = sgd_momentum(w.copy(), dw, config=config)
-    np.testing.assert_allclose(config["velocity"], 0.9 * v - 1e-3 * dw)
-    np.testing.assert_allclose(next_w, w + 0.9 * v - 1e-3 * dw)
-    np.testing.assert_allclose(sgd(w.copy(), dw)[0], w - 1e-2 * dw)
-    config = {"learning_rate": 1e-2, "cache": v.copy()}
-    next_w, _ = rmsprop(w.copy(), dw, config=config)
-    np.testing.assert_allclose(next_w, w - 1e-2 * dw / np.sqrt(config["cache"]), rtol=1e-6)
-    config = {"learning_rate": 1e-2, "m": dw.copy(), "v": v.copy(), "t": 5}
-    _, config = adam(w.copy(), dw, config=config)
-    assert config["t"] == 6
 
 
 def test_grid_of_filters(rng):
@@ -451,7 +387,7 @@ def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
     folder = tmp_path / "cifar"
     monkeypatch.setenv("CIFAR10_DIR", str(folder))
     for read in (get_CIFAR10_data, lambda: load_CIFAR10("cs231n/datasets/cifar-10-batches-py")):
-        with pytest.raises(FileNotFoundError, match="data_batch_1.*cifar-10-binary.tar.gz"):
+        with pytest.raises(FileNotFoundError, match=r"data_batch_1.*cifar-10-binary"):
             read()
     write_cifar(folder, rng)
     data = get_CIFAR10_data(num_training=15, num_validation=5, num_test=3, subtract_mean=False)
@@ -510,10 +446,8 @@ def test_checkers_that_only_notebooks_call(rng, capsys):
         gradient_check.eval_numerical_gradient_blobs(forward, (x, w), out),
         gradient_check.eval_numerical_gradient_net(SimpleNamespace(forward=forward), (x, w), out),
     ):
-        for gradient, expected in zip(
-            gradients, (out.diffs @ w.vals.T, x.vals.T @ out.diffs), strict=True
-        ):
-            assert rel_error(gradient, expected) < 1e-6
+        expected = out.diffs @ w.vals.T, x.vals.T @ out.diffs
+        assert all(rel_error(*pair) < 1e-6 for pair in zip(gradients, expected, strict=True))
     gradient_check.grad_check_sparse(lambda w: (w**2).sum(), w.vals, 2 * w.vals, 5)
     errors = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert len(errors) == 5
