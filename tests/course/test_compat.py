@@ -429,8 +429,8 @@ def test_training_is_seeded_and_says_nothing_of_pixels(rng, tmp_path):
         histories.append(solver.loss_history)
     assert histories[0] == histories[2]
     assert histories[0] != histories[1]
-    solver.record_histories_as_npz(f"{tmp_path}/run")
-    assert np.load(tmp_path / "run.npz")["train_losses"].tolist() == solver.loss_history
+    solver.record_histories_as_npz(f"{tmp_path}/logs/run")
+    assert np.load(tmp_path / "logs" / "run.npz")["train_losses"].tolist() == solver.loss_history
 
 
 def test_checkers_that_only_notebooks_call(rng, capsys):

@@ -1,6 +1,7 @@
 """`solver` as notebooks of the course call it."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,9 @@ class Solver(solver.Solver):
 
     def record_histories_as_npz(self, filename):
         """Write the histories to an .npz file, by the names that CS182 has for them."""
-        with atomic_write(filename if filename.endswith(".npz") else f"{filename}.npz") as file:
+        path = Path(filename if filename.endswith(".npz") else f"{filename}.npz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
             train_losses, train_accs = self.loss_history, self.train_acc_history
             np.savez(file, train_losses=train_losses, train_accs=train_accs,
                      val_accs=self.val_acc_history)  # fmt: skip
