@@ -62,7 +62,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     mode, momentum = bn_param.get("mode"), bn_param.get("momentum", MOMENTUM)
     check_choice("batchnorm_forward", ("train", "test"), mode=mode)
     check_number("batchnorm_forward", below=1.0, momentum=momentum)
-    running = _running(bn_param, gamma)
+    running = _running(bn_param, x=x, gamma=gamma, beta=beta)
     if mode == "train":
         xhat, mean, var, s = _normalize(x, (0, *range(2, x.ndim)), eps)
         for average, value in zip(running, (mean, var), strict=True):
@@ -181,9 +181,7 @@ def _prepare(function, keys, x, gamma, beta, **param):
     x, gamma, beta = as_floats(function, x=x, gamma=gamma, beta=beta)
     if x.ndim not in (2, 4) or 0 in x.shape[1:]:
         raise ValueError(f"{function}: x must have shape (N, D) or (N, C, H, W), got {x.shape}")
-    check_shape(
-        function, x.shape[1:2], "one number for each of axis 1 of x", gamma=gamma, beta=beta
-    )
+    check_shape(function, x.shape[1:2], "one number for each channel of x", gamma=gamma, beta=beta)
     check_kind(function, dict, "a dict", **param)
     [(name, param)] = param.items()
     if unknown := [key for key in param if key not in keys]:
@@ -193,11 +191,14 @@ def _prepare(function, keys, x, gamma, beta, **param):
     return x, gamma, beta, float(eps)
 
 
-def _running(param, gamma):
+def _running(param, **arrays):
     """Return the running mean and variance, which are put into param where they are absent."""
     for key, new in ("running_mean", np.zeros_like), ("running_var", np.ones_like):
-        array = param.setdefault(key, new(gamma))
-        check_shape("batchnorm_forward", gamma.shape, "gamma's", **{key: array})
+        array = param.setdefault(key, new(arrays["gamma"]))
+        check_shape("batchnorm_forward", arrays["gamma"].shape, "gamma's", **{key: array})
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":  # updated in place
             raise TypeError(f"batchnorm_forward: {key} must be floats, got {array!r:.80}")
+        if shared := [name for name, other in arrays.items() if np.shares_memory(array, other)]:
+            raise ValueError(f"batchnorm_forward: {key} and {shared[0]} must not share memory")
+        arrays[key] = array
     return param["running_mean"], param["running_var"]

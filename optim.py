@@ -8,7 +8,8 @@ Every rule keeps one convention, said here once and in no docstring below::
 is updated in place and returned, so that a step allocates no second set of parameters. ``config``
 is a dict of the rule's hyperparameters, where a missing key gets its default from `DEFAULTS`, and
 of its state from step to step, zeros at first; None means an empty one. It too is updated and
-returned. Hyperparameters are checked when a rule makes its state, at the first step.
+returned. At the first step, when something is missing, a rule checks its hyperparameters and copies
+what it is given of its state.
 """
 
 import math
@@ -116,10 +117,8 @@ def complete_options(function, rule, options):
     options = {} if options is None else options
     check_kind(function, dict, "a dict", optim_config=options)
     if unknown := options.keys() - DEFAULTS[rule].keys():
-        raise ValueError(
-            f"{function}: optim_config has {', '.join(sorted(map(str, unknown)))}, "
-            f"which {rule} does not take; it takes {', '.join(DEFAULTS[rule])}"
-        )
+        found = f"has {', '.join(sorted(map(str, unknown)))}, which {rule} does not take"
+        raise ValueError(f"{function}: optim_config {found}; it takes {', '.join(DEFAULTS[rule])}")
     options = {**DEFAULTS[rule], **options}
     for key, value in options.items():
         below = 1.0 if key in DECAY_FACTORS else math.inf
@@ -135,8 +134,9 @@ def complete_config(rule, w, config):
         given = {key: config[key] for key in DEFAULTS[rule] if key in config}
         config.update(complete_options(rule, rule, given))
         for key in STATE[rule]:
-            state = config.setdefault(key, 0 if key == "t" else np.zeros_like(w))
+            state = config.get(key, 0 if key == "t" else np.zeros_like(w))
             check_shape(rule, () if key == "t" else w.shape, "w's", **{key: state})
+            config[key] = state if key == "t" else np.array(state, w.dtype)  # not w or dw itself
     return config
 
 

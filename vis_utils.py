@@ -101,7 +101,7 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
         ax.imshow(image, cmap=cmap, vmin=low, vmax=high)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(_as_text(title), fontsize=9)
     return fig
 
 
@@ -128,7 +128,7 @@ def show_matrices(matrices, mark):
         ax.imshow(shade, cmap="Blues", vmin=0, vmax=3)
         for (i, j), value in np.ndenumerate(matrix):
             ax.text(j, i, f"{value:g}", **CENTRED)
-        ax.set(title=title, xticks=[], yticks=[])
+        ax.set(title=_as_text(title), xticks=[], yticks=[])
     return fig
 
 
@@ -140,7 +140,7 @@ def plot_curves(x, curves, xlabel, ylabel):
         raise ValueError(f"plot_curves: curves must be as long as x, {len(x)}, got {lengths[0]}")
     fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for i, (name, values) in enumerate(curves.items()):
-        ax.plot(x, values, ("-", "o", "--")[i % 3], ms=4, label=name)
+        ax.plot(x, values, ("-", "o", "--")[i % 3], ms=4, label=_as_text(name))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3)
     ax.legend()
@@ -154,8 +154,8 @@ def plot_activations(activations, *, limit=6.0):
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for name, (forward, backward) in activations.items():
         out, cache = forward(x)
-        axes[0].plot(x, out, label=name)
-        axes[1].plot(x, backward(np.ones_like(x), cache), label=name)
+        axes[0].plot(x, out, label=_as_text(name))
+        axes[1].plot(x, backward(np.ones_like(x), cache))
     axes[0].set(xlabel="input $z$", ylabel=r"output $\sigma(z)$", ylim=(-2, 3))
     axes[1].set(xlabel="input $z$", ylabel=r"derivative $\sigma'(z)$", ylim=(-0.1, 1.1))
     axes[0].legend()
@@ -169,7 +169,7 @@ def plot_by_layer(values, ylabel):
     values = _as_arrays("plot_by_layer", (1,), values=values)
     fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
     for name, numbers in values.items():
-        ax.plot(np.arange(1, len(numbers) + 1), numbers, "o-", label=name)
+        ax.plot(np.arange(1, len(numbers) + 1), numbers, "o-", label=_as_text(name))
     _set_log_scale(ax, np.concatenate(list(values.values())))
     ax.set(xlabel="layer (1 is next to the image)", ylabel=ylabel)
     ax.xaxis.get_major_locator().set_params(integer=True)
@@ -195,7 +195,7 @@ def plot_training(solvers, *, smooth=100):
         window = max(1, min(smooth, len(loss) // 10))
         loss = loss[: len(loss) // window * window].reshape(-1, window).mean(axis=1)
         style = {"color": f"C{i}", "ms": 3, "marker": "o" if len(loss) == 1 else ""}
-        left.plot((np.arange(len(loss)) + 0.5) * window, loss, label=name, **style)
+        left.plot((np.arange(len(loss)) + 0.5) * window, loss, label=_as_text(name), **style)
         losses.append(loss)
         windows.append(window)
         for line, history in {"--": solver.train_acc_history, "-": solver.val_acc_history}.items():
@@ -253,8 +253,9 @@ def plot_search(table, columns, importances):
     columns = list(columns)
     _check_table("plot_search", table, ["trial", "outcome", "validation accuracy", *columns])
     check_kind("plot_search", dict, "a dict", importances=importances)
-    table = table.assign(error=1 - table["validation accuracy"]).reset_index(drop=True)
-    if table["error"].isna().all():
+    table = table.reset_index(drop=True)
+    error = 1 - table["validation accuracy"]  # no column, which one of the table might be called
+    if error.isna().all():
         raise ValueError("plot_search: table holds no accuracies")
     fig = plt.figure(figsize=(max(6, 2.4 * len(columns)), 6), layout="constrained")
     top, bottom = fig.subfigures(2, 1)
@@ -262,12 +263,12 @@ def plot_search(table, columns, importances):
     for ax, column in zip(axes, columns, strict=True):
         values = table[column].infer_objects()
         if not pd.api.types.is_numeric_dtype(values):
-            values = values.map(str)
+            values = values.map(_as_text)
         for outcome, trials in table.groupby("outcome", dropna=False):
             filled = {} if outcome == "complete" else {"facecolors": "none"}
             x, style = values[trials.index], {"s": 24, "edgecolors": "C0", **filled}
-            ax.scatter(x, trials["error"], label=outcome, **style)
-        ax.set(xlabel=column)
+            ax.scatter(x, error[trials.index], label=_as_text(outcome), **style)
+        ax.set(xlabel=_as_text(column))
         ax.grid(alpha=0.3)
         distinct = values.dropna().unique()
         if pd.api.types.is_numeric_dtype(values) and len(distinct):
@@ -276,7 +277,7 @@ def plot_search(table, columns, importances):
             if len(distinct) <= 6:
                 ax.set_xticks(distinct, distinct)
                 ax.minorticks_off()
-    _set_log_scale(axes[0], table["error"])
+    _set_log_scale(axes[0], error)
     if axes[0].get_yscale() == "log":
         axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes[0].yaxis.set_minor_formatter(NullFormatter())
@@ -284,11 +285,12 @@ def plot_search(table, columns, importances):
     axes[0].legend()
 
     left, right = bottom.subplots(1, 2)
-    left.barh(list(importances)[::-1], list(importances.values())[::-1])
+    left.barh([*map(_as_text, importances)][::-1], list(importances.values())[::-1])
     left.set(xlabel="share of importance", ylabel="hyperparameter", yticks=range(len(importances)))
     trials = table.sort_values("trial")
     marker = "o" if len(trials) == 1 else ""
-    right.step(trials["trial"], trials["error"].cummin(), where="post", marker=marker)
+    best = error[trials.index].cummin()
+    right.step(trials["trial"], best, where="post", marker=marker)
     right.set(xlabel="trial", ylabel="best validation error so far")
     right.grid(alpha=0.3)
     for ax in (axes[0], right):
@@ -312,14 +314,21 @@ def plot_architectures(table, *, values=("training accuracy", "validation accura
             ax.plot(runs["hidden layers"] + shift, runs[value], ".", ms=4, color=f"C{i}", alpha=0.6)
             by_depth = runs.groupby("hidden layers")[value]
             mean, std = by_depth.mean(), by_depth.std()
-            style = {"fmt": "o-", "capsize": 4, "color": f"C{i}", "label": f"width {width}"}
-            ax.errorbar(mean.index + shift, mean, std, **style)
-        ax.set(xlabel="hidden layers", ylabel=f"{value} (mean, std)")
+            style = {"fmt": "o-", "capsize": 4, "color": f"C{i}"}
+            label = _as_text(f"width {width}")
+            ax.errorbar(mean.index + shift, mean, std, label=label, **style)
+        ax.set(xlabel="hidden layers", ylabel=_as_text(f"{value} (mean, std)"))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
         ax.grid(alpha=0.3)
     axes[0].legend()
     return fig
+
+
+def _as_text(name):
+    """Return a name as matplotlib shows it whole, which hides labels like _a and typesets $a$."""
+    text = str(name).replace("$", r"\$")
+    return f" {text}" if text[:1] in ("", "_") else text
 
 
 def _check_dict(function, **dicts):

@@ -1,7 +1,10 @@
 """A network that runs the parts of each batch side by side, on threads of its own."""
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -10,6 +13,37 @@ from fc_net import BatchNorm, Dropout, Network
 from support.checks import check_integer, check_kind, is_exact_ndarray
 
 
+class _OneBlasThread:
+    """A limit for the process: set by the first training that enters, undone by the last to leave.
+
+    Each for itself would restore what another had set.
+    """
+
+    lock, inside = threading.Lock(), 0
+
+    def __enter__(self):
+        with self.lock:
+            if not self.inside:
+                self.limits = _controller().limit(limits=1, user_api="blas")
+            self.inside += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.limits.restore_original_limits()
+            # A thread that has set a limit is the only one that may, until it ends such a block.
+            with _controller().limit(user_api="blas"):
+                pass
+
+
+_one_blas_thread, _controller = _OneBlasThread(), cache(ThreadpoolController)
+# For each process, as a fork has none of its parent's threads, and for each thread that calls, so
+# that no training waits for another. Measured: new ones at each call would cost 5 to 10% of a step.
+_threads = cache(lambda process, caller, count: ThreadPoolExecutor(count))
+
+
+@dataclass(eq=False)
 class DataParallel:
     """A model for `Solver` that splits each batch into equal parts, one a thread.
 
@@ -17,7 +51,8 @@ class DataParallel:
     whole batch, to rounding. NumPy lets other threads run while it computes; so all layers use all
     cores, where threads of the matrix products speed up nothing but these. What it is worth depends
     on the network: a `ConvNet` on two cores is trained 1.3 to 1.5 times as fast, most
-    fully-connected networks more slowly (measured by ``benchmarks/fewer_multiplications.py``).
+    fully-connected networks more slowly (measured by ``benchmarks/fewer_multiplications.py``). What
+    else a network has, its parameters and methods, this model has too.
 
     Parameters
     ----------
@@ -43,25 +78,24 @@ class DataParallel:
     True
     """
 
-    def __init__(self, network, num_threads=2):
-        check_kind("DataParallel", Network, "a Network", network=network)
-        check_integer("DataParallel", num_threads=num_threads)
-        if any(isinstance(layer, Dropout | BatchNorm) for layer in network.layers):
-            raise ValueError(
-                "DataParallel: network must be one without dropout and batch normalization"
-            )
-        self.network = network
-        self.num_threads = num_threads
-        self.threads = ThreadPoolExecutor(num_threads)
-        self.controller = ThreadpoolController()
+    network: Network
+    num_threads: int = 2
 
-    @property
-    def params(self):
-        return self.network.params
+    predict, __repr__ = Network.predict, Network.__repr__  # predict calls the loss below
 
-    @property
-    def rng(self):
-        return self.network.rng
+    def __post_init__(self):
+        check_kind("DataParallel", Network, "a Network", network=self.network)
+        check_integer("DataParallel", num_threads=self.num_threads)
+        if any(isinstance(layer, Dropout | BatchNorm) for layer in self.network.layers):
+            expected = "one without dropout and batch normalization"
+            raise ValueError(f"DataParallel: network must be {expected}")
+
+    def __getattr__(self, name):
+        return getattr(vars(self).get("network"), name)  # a copy that is being made has none yet
+
+    def __setattr__(self, name, value):
+        owner = self if name in ("network", "num_threads", "loss") else self.network
+        object.__setattr__(owner, name, value)
 
     @property
     def settings(self):
@@ -71,21 +105,19 @@ class DataParallel:
         """As `Network.loss`."""
         if not is_exact_ndarray(X) or X.ndim == 0 or (y is not None and np.shape(y) != X.shape[:1]):
             return self.network.loss(X, y)  # which says what does not fit
-        n = len(X)
-        num_parts = max(1, min(self.num_threads, n))
-        bounds = [n * i // num_parts for i in range(num_parts + 1)]
-        errors = np.geterr()  # which every thread has its own of
+        num_parts = max(1, min(self.num_threads, len(X)))
+        bounds = [len(X) * i // num_parts for i in range(num_parts + 1)]
 
-        def run(bounds):
-            part = slice(*bounds)
-            with np.errstate(**errors):
-                return self.network.loss(X[part], None if y is None else y[part])
+        @np.errstate(**np.geterr())  # which every thread has its own of
+        def run(start, stop):
+            return self.network.loss(X[start:stop], None if y is None else y[start:stop])
 
-        with self.controller.limit(limits=1, user_api="blas"):
-            results = list(self.threads.map(run, pairwise(bounds)))
+        threads = _threads(os.getpid(), threading.get_ident(), self.num_threads)
+        with _one_blas_thread:
+            results = list(threads.map(run, bounds, bounds[1:]))
         if y is None:
             return np.concatenate(results)
-        weights = np.diff(bounds) / n
+        weights = np.diff(bounds) / len(X)
         loss = sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True))
         grads = results[0][1]
         for name, total in grads.items():

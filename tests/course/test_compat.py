@@ -1,13 +1,22 @@
 """The calls that notebooks of other years and of cs231n make, with course/compat on the path."""
 
+import copy
+import importlib
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import conv
+import layers
+import normalization
+import optim
+import solver
 from fc_net import Dropout
 from gradient_check import check_layer, rel_error
 
@@ -51,7 +60,10 @@ from classifiers.fc_net import FullyConnectedNet
 from solver import Solver
 import cs231n.classifiers.fc_net, cs231n.classifiers.cnn, cs231n.fast_layers, cs231n.layer_utils
 import cs231n.solver, cs231n.optim, cs231n.gradient_check, cs231n.vis_utils, cs231n.data_utils
-assert cs231n.solver.Solver is Solver
+import deeplearning.classifiers.fc_net, deeplearning.classifiers.cnn, deeplearning.data_utils
+import deeplearning.fast_layers, deeplearning.gradient_check, deeplearning.layer_utils
+import deeplearning.layers, deeplearning.optim, deeplearning.solver, deeplearning.vis_utils
+assert issubclass(deeplearning.solver.Solver, Solver)
 print(*(w.shape for w in FullyConnectedNet(784).params.values()))
 """
     environment = {**os.environ, "PYTHONPATH": "course/compat"}
@@ -64,61 +76,39 @@ print(*(w.shape for w in FullyConnectedNet(784).params.values()))
 def test_networks_of_other_years(rng, tmp_path):
     from classifiers.fc_net import FullyConnectedNet
 
-    from solver import DivergedError, Solver
-
     for options in ({"hidden_dims": [6, 4]}, {"hidden_dim": [6, 4]}):
-        net = FullyConnectedNet(8, num_classes=10, seed=0, dtype=np.float64, **options)
+        net, again = (FullyConnectedNet(8, num_classes=10, seed=0, **options) for _ in range(2))
         assert [net.params[f"W{i}"].shape for i in (1, 2, 3)] == [(8, 6), (6, 4), (4, 10)]
+        np.testing.assert_array_equal(net.params["W1"], again.params["W1"])
     assert FullyConnectedNet(8, [6], 10, 0.01, 0.1).reg == 0.1
-    data, accuracies = toy((8,), rng), {}
-    for learning_rate in (1e-2, 1e200):
-        solver = Solver(
-            FullyConnectedNet(8, [6], weight_scale=0.1), data, update_rule="sgd",
-            optim_config={"learning_rate": learning_rate}, lr_decay=0.95, num_epochs=2,
-            batch_size=20, print_every=10, verbose=False, checkpoint_name=str(tmp_path / "net"),
-        )  # fmt: skip
-        try:
-            solver.train()
-        except DivergedError:
-            continue
-        accuracies[learning_rate] = solver.best_val_acc
-    assert list(accuracies) == [1e-2]
+    data, net = toy((8,), rng), FullyConnectedNet(8, [6])
+    check_gradients(net, data["X_val"], data["y_val"])  # in float64
+    options = {"optim_config": {"learning_rate": 1e-2}, "lr_decay": 0.95, "print_every": 10}
+    solver.Solver(
+        net, data, update_rule="sgd", **options, num_epochs=2, batch_size=20, verbose=False,
+        checkpoint_name=str(tmp_path / "net"),
+    ).train()  # fmt: skip
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["net_epoch_1.npz", "net_epoch_2.npz"]
 
 
-def test_layers_as_cells_call_them(rng):
-    from cs231n.classifiers.fc_net import (
-        affine_backward,
-        affine_forward,
-        affine_relu_backward,
-        affine_relu_forward,
-        softmax_loss,
-        svm_loss,
-    )
-    from cs231n.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array
-
-    x, w, b = rng.standard_normal((2, 3, 4)), rng.standard_normal((12, 10)), rng.standard_normal(10)
-    dout = rng.standard_normal((2, 10))
-    for forward, backward in (
-        (affine_forward, affine_backward),
-        (affine_relu_forward, affine_relu_backward),
+def test_names_that_are_handed_on():
+    for path, names, module, ours in (
+        ("fast_layers", "conv_forward_fast conv_forward_im2col", conv, "conv_forward"),
+        ("fast_layers", "conv_backward_fast conv_backward_strides", conv, "conv_backward"),
+        ("fast_layers", "max_pool_forward_fast", conv, "max_pool_forward"),
+        ("fast_layers", "max_pool_backward_fast", conv, "max_pool_backward"),
+        ("layers", "conv_forward_naive", conv, "conv_forward_naive"),
+        ("classifiers.cnn", "max_pool_backward_naive", conv, "max_pool_backward_naive"),
+        ("classifiers.fc_net", "affine_forward", layers, "fc_forward"),
+        ("classifiers.fc_net", "softmax_loss", layers, "softmax_loss"),
+        ("layers", "batchnorm_backward_alt", normalization, "batchnorm_backward"),
+        ("optim", "adam", optim, "adam"),
+        ("solver", "DivergedError", solver, "DivergedError"),
     ):
-        _, cache = forward(x, w, b)
-        dx, dw, db = backward(dout, cache)
-        for array, ours in ((x, dx), (w, dw), (b, db)):
-            numerical = eval_numerical_gradient_array(
-                lambda _, forward=forward: forward(x, w, b)[0], array, dout
-            )
-            assert rel_error(ours, numerical) < 1e-6
-    scores, y = 0.001 * rng.standard_normal((50, 10)), rng.integers(10, size=50)
-    for function, expected in ((svm_loss, 9.0), (softmax_loss, np.log(10))):
-        loss, dx = function(scores, y)
-        numerical = eval_numerical_gradient(
-            lambda x, function=function: function(x, y)[0], scores, verbose=False
-        )
-        assert loss.copy() == pytest.approx(expected, abs=0.01)
-        assert rel_error(numerical, dx) < 1e-6
+        for prefix in ("cs231n", "deeplearning"):
+            found = vars(importlib.import_module(f"{prefix}.{path}"))
+            assert all(found[name] is getattr(module, ours) for name in names.split()), names
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -166,34 +156,55 @@ def test_sandwich_layers(rng):
         assert check.passed, (name, check)
 
 
-def test_dropout_as_cells_call_it(rng):
-    from cs231n.classifiers.fc_net import dropout_backward, dropout_forward
-
+@pytest.mark.parametrize("prefix", ["cs231n", "deeplearning"])
+def test_dropout_as_cells_call_it(prefix, rng):
+    layers = importlib.import_module(f"{prefix}.classifiers.cnn")  # which hands them on
     x = rng.standard_normal((200, 200)) + 10
-    for p in (0.25, 0.7, 1):
-        out, _ = dropout_forward(x, {"mode": "train", "p": p})
-        same, cache = dropout_forward(x, {"mode": "test", "p": p})
-        assert np.mean(out == 0) == pytest.approx(1 - p, abs=0.01)  # p is the part that is kept
+    for kept in (0.25, 0.7, 1):
+        p = kept if prefix == "cs231n" else 1 - kept
+        out, _ = layers.dropout_forward(x, {"mode": "train", "p": p})
+        same, cache = layers.dropout_forward(x, {"mode": "test", "p": p})
+        assert np.mean(out == 0) == pytest.approx(1 - kept, abs=0.01)
         assert out.mean() == pytest.approx(x.mean(), rel=0.02)
         np.testing.assert_array_equal(same, x)
-        np.testing.assert_array_equal(dropout_backward(x, cache), x)
+        np.testing.assert_array_equal(layers.dropout_backward(x, cache), x)
+        net = importlib.import_module(f"{prefix}.classifiers.fc_net").FullyConnectedNet
+        drops = [layer for layer in net([4, 4], dropout=p).layers if isinstance(layer, Dropout)]
+        assert drops == [Dropout(1 - kept)] * (2 if kept < 1 else 0)
     param = {"mode": "train", "p": 0.2, "seed": 123}
-    check = check_layer(lambda x: dropout_forward(x, param), dropout_backward, x[:5, :5].copy())
+    check = check_layer(
+        lambda x: layers.dropout_forward(x, param), layers.dropout_backward, x[:5, :5].copy()
+    )
     assert check.passed, check
-    bad = {"mode": "train"}, {"p": 0.5}, {"mode": "train", "p": 0}, {"mode": "test", "p": -1}
+    never = {"cs231n": 0, "deeplearning": 1}[prefix]  # no unit is left
+    bad = {"mode": "train"}, {"p": 0.5}, {"mode": "train", "p": never}, {"mode": "test", "p": -1}
     for param in bad:
-        with pytest.raises((TypeError, ValueError), match=r"dropout_param\['(p|mode)'\] must be"):
-            dropout_forward(x, param)
+        with pytest.raises((TypeError, ValueError), match=r"(p|mode)('\])? must be"):
+            layers.dropout_forward(x, param)
     with pytest.raises(ValueError, match="dropout_forward: p must be"):
-        dropout_forward(x, {"mode": "train", "p": 2})
+        layers.dropout_forward(x, {"mode": "train", "p": 2})
+
+
+def test_dropout_follows_numpys_global_state(rng):
+    from cs231n.classifiers.fc_net import FullyConnectedNet, dropout_forward
+
+    X, y = rng.standard_normal((4, 15)), rng.integers(0, 10, 4)
+    net = FullyConnectedNet([30], 15, dropout=0.5)
+    seeded = FullyConnectedNet([30], 15, dropout=0.5, seed=123)
+    losses = []
+    for seed in (1, 2, 1):
+        np.random.seed(seed)
+        out, _ = dropout_forward(X, {"mode": "train", "p": 0.5})
+        losses.append((net.loss(X, y)[0], out.tobytes()))
+        assert copy.deepcopy(seeded).loss(X, y)[0] == seeded.loss(X, y)[0]
+    assert losses[0] == losses[2]
+    assert losses[0] != losses[1]
 
 
 def test_two_layer_net(rng):
     from cs231n.classifiers.fc_net import TwoLayerNet
 
     model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
-    assert model.params["W1"].std() == pytest.approx(1e-3, rel=0.3)
-    assert not model.params["b1"].any()
     shapes = {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}
     for name, shape in shapes.items():
         model.params[name] = np.linspace(-0.7, 0.4, num=np.prod(shape)).reshape(shape)
@@ -232,6 +243,42 @@ def test_fully_connected_net(options, rng):
     drops = [layer for layer in model.layers if isinstance(layer, Dropout)]
     assert drops == [Dropout(1 - kept)] * (2 if kept not in (0, 1) else 0)
     assert ("gamma2" in model.params) == bool(options.keys() & {"normalization", "use_batchnorm"})
+
+
+def test_weights_are_those_of_numpys_global_state():
+    from classifiers.fc_net import FullyConnectedNet
+    from cs231n.classifiers import cnn, fc_net
+    from deeplearning.classifiers.fc_net import FullyConnectedNet as CS182
+
+    for make, scale in (
+        (lambda: FullyConnectedNet(4, [3]), 0.1),
+        (lambda: fc_net.TwoLayerNet(4, 3), 1e-3),
+        (lambda: fc_net.FullyConnectedNet([3], 4, dtype=np.float64, seed=7), 1e-2),
+        (lambda: CS182([3], 4, dtype=np.float64), 1e-2),
+        (lambda: cnn.ThreeLayerConvNet((3, 4, 4), 2, 3, dtype=np.float64), 1e-3),
+    ):
+        np.random.seed(231)
+        net = make()
+        np.random.seed(231)
+        for w in (net.params["W1"], net.params["W2"]):
+            np.testing.assert_array_equal(w, scale * np.random.randn(*w.shape))
+
+
+def test_losses_are_those_that_notebooks_print():
+    """In cells of cs231n's FullyConnectedNets, Dropout and BatchNormalization."""
+    from cs231n.classifiers.fc_net import FullyConnectedNet
+
+    for option, others, losses in (
+        ("reg", {}, {0: 2.3004790897684924, 3.14: 7.052114776533016}),
+        ("dropout", {"seed": 123}, {1: 2.3004790897684924, 0.75: 2.302371489704412}),
+        ("reg", {"use_batchnorm": True}, {0: 2.2611955101340957, 3.14: 6.996533220108303}),
+    ):
+        np.random.seed(231)
+        X, y = np.random.randn(2, 15), np.random.randint(10, size=2)
+        for value, expected in losses.items():
+            options = {"weight_scale": 5e-2, "dtype": np.float64, option: value, **others}
+            loss, _ = FullyConnectedNet([20, 30], 15, 10, **options).loss(X, y)
+            assert loss == pytest.approx(expected, rel=1e-12)
 
 
 def test_networks_train(rng):
@@ -273,88 +320,41 @@ def test_three_layer_conv_net(rng):
     check_gradients(model, rng.standard_normal((2, 3, 6, 6)), np.array([0, 4]))
 
 
-def test_fast_layers_agree_with_the_naive_ones(rng):
-    from cs231n.fast_layers import (
-        conv_backward_fast,
-        conv_forward_fast,
-        max_pool_backward_fast,
-        max_pool_forward_fast,
-    )
-    from cs231n.layers import (
-        conv_backward_naive,
-        conv_forward_naive,
-        max_pool_backward_naive,
-        max_pool_forward_naive,
-    )
-
-    x, w, b = (rng.standard_normal(s) for s in ((3, 3, 7, 7), (4, 3, 3, 3), (4,)))
-    conv, pool = {"stride": 2, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
-    naive, fast = conv_forward_naive(x, w, b, conv), conv_forward_fast(x, w, b, conv)
-    assert rel_error(naive[0], fast[0]) < 1e-9
-    dout = rng.standard_normal(fast[0].shape)
-    pairs = zip(conv_backward_naive(dout, naive[1]), conv_backward_fast(dout, fast[1]), strict=True)
-    assert all(np.allclose(a, b, atol=1e-12) for a, b in pairs)
-    naive, fast = max_pool_forward_naive(x, pool), max_pool_forward_fast(x, pool)
-    np.testing.assert_array_equal(naive[0], fast[0])
-    dout = rng.standard_normal(fast[0].shape)
-    expected = max_pool_backward_naive(dout, naive[1])
-    np.testing.assert_array_equal(expected, max_pool_backward_fast(dout, fast[1]))
-
-
 def test_normalization_as_cells_call_it(rng):
-    from cs231n.layers import (
-        batchnorm_backward,
-        batchnorm_backward_alt,
-        batchnorm_forward,
-        layernorm_forward,
-        spatial_batchnorm_forward,
-        spatial_groupnorm_backward,
-        spatial_groupnorm_quick_forward,
-    )
+    from cs231n import layers
 
     a, gamma, beta = 4 * rng.standard_normal((200, 3)) + 1, np.arange(1.0, 4), np.arange(11.0, 14)
-    out, cache = batchnorm_forward(a, gamma, beta, {"mode": "train"})
+    out, _ = layers.batchnorm_forward(a, gamma, beta, {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=0), beta, rtol=1e-6)
     np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-4)
-    for ours, other in zip(
-        batchnorm_backward(a, cache), batchnorm_backward_alt(a, cache), strict=True
-    ):
-        np.testing.assert_array_equal(ours, other)
-    bn_param = {"mode": "train"}  # one dict for all batches, then for the test
-    for _ in range(50):
-        batchnorm_forward(4 * rng.standard_normal((200, 3)) + 1, gamma, beta, bn_param)
-    bn_param["mode"] = "test"
-    out, _ = batchnorm_forward(a, gamma, beta, bn_param)
-    np.testing.assert_allclose(out.mean(axis=0), beta, atol=0.5)
-    np.testing.assert_allclose(out.std(axis=0), gamma, rtol=0.2)
-    out, _ = layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
+    out, _ = layers.layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=1), 0, atol=1e-12)
-    x = 4 * rng.standard_normal((2, 6, 4, 5)) + 10
-    out, _ = spatial_batchnorm_forward(x, np.ones(6), np.zeros(6), {"mode": "train"})
+    x, param = 4 * rng.standard_normal((2, 6, 4, 5)) + 10, {"mode": "train"}
+    out, _ = layers.spatial_batchnorm_forward(x, np.ones(6), np.zeros(6), param)
     np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(param["running_var"], 0.1 * x.var(axis=(0, 2, 3)))
     ones = np.ones((1, 6, 1, 1))
-    out, cache = spatial_groupnorm_quick_forward(x, ones, 0 * ones, 2, {"mode": "train"})
+    out, cache = layers.spatial_groupnorm_quick_forward(x, ones, 0 * ones, 2, {"mode": "train"})
     np.testing.assert_allclose(out.reshape(4, -1).std(axis=1), 1, rtol=1e-4)
-    shapes = [gradient.shape for gradient in spatial_groupnorm_backward(x, cache)]
+    shapes = [gradient.shape for gradient in layers.spatial_groupnorm_backward(x, cache)]
     assert shapes == [x.shape, ones.shape, ones.shape]
+    with pytest.raises(TypeError, match="bn_param"):
+        layers.batchnorm_forward(a, gamma, beta, None)
 
 
-def test_update_rules_as_cells_call_them():
-    from cs231n.optim import adam, rmsprop, sgd, sgd_momentum
+def test_running_means_are_those_that_a_notebook_prints():
+    """In cs231n's BatchNormalization: one dict for all batches, then for the test."""
+    from cs231n.layers import batchnorm_forward
 
-    ends = (-0.4, 0.6), (-0.6, 0.4), (0.6, 0.9)
-    w, dw, v = (np.linspace(*pair, num=20).reshape(4, 5) for pair in ends)
-    config = {"learning_rate": 1e-3, "velocity": v.copy()}
-    next_w, _ = sgd_momentum(w.copy(), dw, config=config)
-    np.testing.assert_allclose(config["velocity"], 0.9 * v - 1e-3 * dw)
-    np.testing.assert_allclose(next_w, w + 0.9 * v - 1e-3 * dw)
-    np.testing.assert_allclose(sgd(w.copy(), dw)[0], w - 1e-2 * dw)
-    config = {"learning_rate": 1e-2, "cache": v.copy()}
-    next_w, _ = rmsprop(w.copy(), dw, config=config)
-    np.testing.assert_allclose(next_w, w - 1e-2 * dw / np.sqrt(config["cache"]), rtol=1e-6)
-    config = {"learning_rate": 1e-2, "m": dw.copy(), "v": v.copy(), "t": 5}
-    _, config = adam(w.copy(), dw, config=config)
-    assert config["t"] == 6
+    np.random.seed(231)
+    W1, W2 = np.random.randn(50, 60), np.random.randn(60, 3)
+    bn_param = {"mode": "train"}
+    for i in range(51):
+        bn_param["mode"] = "train" if i < 50 else "test"
+        a = np.maximum(0, np.random.randn(200, 50) @ W1) @ W2
+        out, _ = batchnorm_forward(a, np.ones(3), np.zeros(3), bn_param)
+    np.testing.assert_allclose(out.mean(axis=0), [-0.03927354, -0.04349152, -0.10452688], rtol=1e-6)
+    np.testing.assert_allclose(out.std(axis=0), [1.01531428, 1.01238373, 0.97819988], rtol=1e-8)
 
 
 def test_grid_of_filters(rng):
@@ -382,26 +382,73 @@ def write_cifar(folder, rng):
 
 
 def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
-    from cs231n.data_utils import get_CIFAR10_data
+    from cs231n.data_utils import get_CIFAR10_data, load_CIFAR10
 
-    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path / "cifar"))
-    with pytest.raises(FileNotFoundError, match="it takes the binary version of CIFAR-10"):
-        get_CIFAR10_data()
-    write_cifar(tmp_path / "cifar", rng)
+    folder = tmp_path / "cifar"
+    monkeypatch.setenv("CIFAR10_DIR", str(folder))
+    for read in (get_CIFAR10_data, lambda: load_CIFAR10("cs231n/datasets/cifar-10-batches-py")):
+        with pytest.raises(FileNotFoundError, match=r"data_batch_1.*cifar-10-binary"):
+            read()
+    write_cifar(folder, rng)
     data = get_CIFAR10_data(num_training=15, num_validation=5, num_test=3, subtract_mean=False)
     shapes = {key: value.shape for key, value in data.items()}
     assert shapes["X_train"] == (15, 3, 32, 32)
     assert (shapes["y_val"], shapes["X_test"]) == ((5,), (3, 3, 32, 32))
     np.testing.assert_array_equal(data["y_train"], [0, 1, 2, 3] * 3 + [0, 1, 2])
-    record = np.fromfile(tmp_path / "cifar" / "data_batch_1.bin", np.uint8)[3073:6146]
+    record = np.fromfile(folder / "data_batch_1.bin", np.uint8)[3073:6146]
     assert data["X_train"][1, 2, 0, 5] == record[1 + 2 * 1024 + 5]
     less = get_CIFAR10_data(15, 5, 3)
     np.testing.assert_allclose(less["X_train"].mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(
         less["X_test"], data["X_test"] - data["X_train"].mean(axis=0), atol=1e-3
     )
+    for name in (str(folder), "datasets/cifar-10-batches-py"):
+        X_train, y_train, X_test, y_test = load_CIFAR10(name)
+        assert (y_train.shape, X_test.shape, y_test.shape) == ((20,), (4, 32, 32, 3), (4,))
+        np.testing.assert_array_equal(X_train[:15], data["X_train"].transpose(0, 2, 3, 1))
     with pytest.raises(ValueError, match="holds fewer images than"):
         get_CIFAR10_data(15, 50, 3)
-    (tmp_path / "cifar" / "test_batch.bin").write_bytes(b"\x80\x04" * 3073)
-    with pytest.raises(ValueError, match=r"test_batch\.bin is no file of CIFAR-10's binary"):
+    (folder / "test_batch.bin").write_bytes(b"\x80\x04" * 3073)
+    with pytest.raises(ValueError, match=r"test_batch\.bin is no file of the binary version"):
         get_CIFAR10_data(15, 5, 3)
+
+
+def test_training_is_seeded_and_says_nothing_of_pixels(rng, tmp_path):
+    from cs231n.classifiers.fc_net import FullyConnectedNet
+    from cs231n.solver import Solver
+
+    data, histories = toy((8,), rng), []
+    data["X_train"] *= 60  # as centred pixels are
+    for seed in (1, 2, 1):
+        np.random.seed(seed)
+        model = FullyConnectedNet([9], 8, dropout=0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            solver = Solver(model, data, batch_size=10, num_epochs=2, verbose=False)
+            solver.train()
+        histories.append(solver.loss_history)
+    assert histories[0] == histories[2]
+    assert histories[0] != histories[1]
+    solver.record_histories_as_npz(f"{tmp_path}/logs/run")
+    assert np.load(tmp_path / "logs" / "run.npz")["train_losses"].tolist() == solver.loss_history
+
+
+def test_checkers_that_only_notebooks_call(rng, capsys):
+    from cs231n import gradient_check
+
+    x, w, out = (SimpleNamespace(vals=rng.standard_normal(s)) for s in ((3, 4), (4, 2), (3, 2)))
+    out.diffs = rng.standard_normal((3, 2))
+
+    def forward(*_):
+        out.vals = x.vals @ w.vals
+
+    for gradients in (
+        gradient_check.eval_numerical_gradient_blobs(forward, (x, w), out),
+        gradient_check.eval_numerical_gradient_net(SimpleNamespace(forward=forward), (x, w), out),
+    ):
+        expected = out.diffs @ w.vals.T, x.vals.T @ out.diffs
+        assert all(rel_error(*pair) < 1e-6 for pair in zip(gradients, expected, strict=True))
+    gradient_check.grad_check_sparse(lambda w: (w**2).sum(), w.vals, 2 * w.vals, 5)
+    errors = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(errors) == 5
+    assert max(errors) < 1e-6

@@ -2,7 +2,8 @@
 
 from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
 from layers import fc_backward, fc_forward, relu_backward, relu_forward
-from normalization import (
+
+from .layers import (
     batchnorm_backward,
     batchnorm_forward,
     layernorm_backward,

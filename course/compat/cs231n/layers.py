@@ -10,37 +10,35 @@ from conv import (
     max_pool_backward_naive,
     max_pool_forward_naive,
 )
-from layers import (
-    affine_backward,
-    affine_forward,
-    relu_backward,
-    relu_forward,
-    softmax_loss,
-)
-from normalization import (
-    batchnorm_backward,
-    batchnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-    spatial_batchnorm_backward,
-    spatial_batchnorm_forward,
-)
+from layers import affine_backward, affine_forward, relu_backward, relu_forward, softmax_loss
+from normalization import batchnorm_backward, layernorm_backward, layernorm_forward
 from support.checks import as_floats, check_choice, check_kind, check_number
 from support.examples import check_labels
 
-batchnorm_backward_alt = batchnorm_backward
+from .global_state import GlobalState
 
 
-def dropout_forward(x, dropout_param):
+def batchnorm_forward(x, gamma, beta, bn_param):
+    """`normalization.batchnorm_forward`, but that running_var starts at 0."""
+    check_kind("batchnorm_forward", dict, "a dict", bn_param=bn_param)
+    bn_param.setdefault("running_var", np.zeros(np.shape(gamma)))
+    return normalization.batchnorm_forward(x, gamma, beta, bn_param)
+
+
+spatial_batchnorm_forward = batchnorm_forward
+spatial_batchnorm_backward = batchnorm_backward_alt = batchnorm_backward
+
+
+def dropout_forward(x, dropout_param, *, is_kept=True):
     """`layers.dropout_forward` with {'mode': 'train' or 'test', 'p': part that is kept, 'seed'}."""
     check_kind("dropout_forward", dict, "a dict", dropout_param=dropout_param)
     mode, p = dropout_param.get("mode"), dropout_param.get("p")
     check_choice("dropout_forward", ("train", "test"), **{"dropout_param['mode']": mode})
-    check_number("dropout_forward", positive=True, **{"dropout_param['p']": p})
+    check_number("dropout_forward", positive=is_kept, **{"dropout_param['p']": p})
     if mode == "test":
         return x, None
-    rng = np.random.default_rng(dropout_param.get("seed"))
-    return layers.dropout_forward(x, 1 - p, rng)
+    rng = GlobalState(dropout_param.get("seed"))
+    return layers.dropout_forward(x, 1 - p if is_kept else p, rng)
 
 
 def dropout_backward(dout, cache):
