@@ -12,8 +12,15 @@ LAST_RESORT = b"LastResort"  # a font of macOS that has for every character a bo
 
 @cache
 def pandoc(text, to, form, *options):
-    """A text of one form in another; it reads no file but its template."""
-    return pypandoc.convert_text(text, to, form, ["--sandbox", *options])
+    """A text of one form in another; it reads no file but its template. Warnings are errors."""
+    options = ["--sandbox", "--fail-if-warnings", *options]
+    return pypandoc.convert_text(text, to, form, options)
+
+
+def convert(blocks, to, *options):
+    """Blocks of a document of pandoc's in another form."""
+    document = json.loads(pandoc("", "json", "commonmark"))
+    return pandoc(json.dumps({**document, "blocks": blocks}), to, "json", *options)
 
 
 def typeset(text, folder, origins):
