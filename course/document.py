@@ -30,27 +30,32 @@ from course.sources import NOTEBOOK, cell_name
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # An output is shown in the first form that it has: a picture, a text that pandoc reads, plain text.
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+READERS = ("text/markdown", "text/html", "text/latex")
 HTML = "html-native_divs-native_spans+tex_math_single_backslash"
-READERS = {"text/markdown": HTML, "text/html": HTML + "+tex_math_dollars", "text/latex": HTML}
 MARKDOWN = "commonmark+pipe_tables+strikeout+task_lists+autolink_bare_uris"  # as JupyterLab has it
 # What no page can show: pandoc passes over it, or takes the words inside.
 UNPRINTABLE = re.compile(
-    r"<(script|iframe|video|audio|canvas|object|embed|textarea|input(?![^>]*checkbox))\b", re.I
+    r"(?i)<(script|iframe|video|audio|canvas|object|embed|textarea|meter|progress"
+    r"|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b"
 )
 # What a screen does not show: what is overwritten in its line, codes of colours, other codes.
 UNSEEN = re.compile(r"(?m)^[^\n]*\r(?=[^\r\n])|\x1b\[[\d;?]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]")
-PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\||\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
+PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
 NAME = re.compile(r"\s*<.*>\s*", re.DOTALL)  # a text that only says what an object is
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
 LINE = 100  # characters of code in a line of the PDF
 MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
-# A formula, or code and escaped characters, which are none though they may have dollars.
-FORMULA = r"""(?<!`)(`+)(?!`)ANY*?(?<!`)\1(?!`) | \\[$`] | (?P<formula>
-    \$\$ANY+?\$\$ | \$(?:\\.|(?!\$)ANY)+\$ | \\\\\[ANY*?\\\\\] | \\\\\(ANY*?\\\\\)
-    | \\begin\{(?P<name>[a-zA-Z]+\*?)\}ANY*?\\end\{(?P=name)\})"""
-FORMULA = re.compile(FORMULA.replace("ANY", r"(?:(?!\n\s*\n).)"), re.DOTALL | re.VERBOSE)
+# A formula, or code and escaped characters, which are none though they may have dollars. It ends in
+# its paragraph, and in HTML before the next tag.
+FORMULA = r"""^[ ]*(?P<fence>`{3,}|~{3,})[^`\n]*\n.*?^[ ]*(?P=fence) | \\[$`]
+    | <(?P<tag>pre|code)\b.*?</(?P=tag)> | (?<!`)(?P<ticks>`+)(?!`)ANY*?(?<!`)(?P=ticks)(?!`)
+    | (?P<formula> \$\$ANY+?\$\$ | \$(?!\s*\$)(?:\\.|(?!\$)ANY)+\$ | \\\\\[ANY*?\\\\\]
+        | \\\\\(ANY*?\\\\\) | \\begin\{(?P<name>[a-zA-Z]+\*?)\}ANY*?\\end\{(?P=name)\})"""
+FORMULA, FORMULA_IN_HTML = (
+    re.compile("(?msx)" + FORMULA.replace("ANY", f"(?:(?!{end}).)")) for end in (r"\n\s*\n", "<")
+)
 DELIMITER = re.compile(r"^(\$\$?|\\\\[\[(])|(\$\$?|\\\\[\])])$")
 MARK = re.compile("\ue000([0-9a-f]+)\ue001")  # a formula while pandoc reads the text around it
 GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"  # of four levels of braces
@@ -58,11 +63,11 @@ DEFINITION = re.compile(
     rf"\\(?:\w*newcommand|DeclareMathOperator)\*?\s*(?:\\\w+|{GROUP})\s*(?:\[[^]]*\]\s*)*{GROUP}"
 )
 # What pandoc does not know, in the words that it knows, and what it leaves out without a word.
-KNOWN = {
-    rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}": r"{\\math\1{\2}}",
-    r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)": r"\\newcommand{\1}",
-    r"\\label\s*\{[^{}]*\}": "",
-}
+KNOWN = (
+    (rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}", r"{\\math\1{\2}}"),
+    (r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)", r"\\newcommand{\1}"),
+    (r"\\label\s*\{[^{}]*\}", ""),
+)
 LOST = re.compile(r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{(vmatrix|array\}\s*\{[^|}]*\|)")
 
 
@@ -92,7 +97,7 @@ def to_blocks(notebook, folder, root):
             elif cell.cell_type == "raw" and cell.source.strip():
                 blocks = [_code(cell.source)]
             elif cell.cell_type == "code" and (cell.source.strip() or cell.outputs):
-                shown = _shown(cell, find)
+                shown = list(_shown(cell, find))
                 caption = [before.pop()] if before and _is_caption(before[-1]) else []
                 content = _code_cell(cell, shown, caption if shown else [])
                 # Where a cell shows nothing, the caption is that of the next one.
@@ -129,8 +134,8 @@ def _announce(block):
 def _is_caption(block):
     """Whether a paragraph begins with bold **Figure 3.** or **Table 2.**"""
     start = block["c"][:1] if block["t"] == "Para" else []
-    bold = [_text(inline["c"]) for inline in start if inline["t"] == "Strong"]
-    return any(re.fullmatch(r"(Figure|Table) \d+\.", text) for text in bold)
+    number = re.compile(r"(Figure|Table) \d+\.")
+    return any(part["t"] == "Strong" and number.fullmatch(_text(part["c"])) for part in start)
 
 
 def _link(cells):
@@ -171,10 +176,8 @@ def _text(node):
     kind, content = node["t"], node.get("c")
     if kind in ("Space", "SoftBreak", "LineBreak"):
         return " "
-    if kind in ("Code", "CodeBlock"):
-        return content[1]
-    if kind == "Math":
-        return f"${content[1]}$"
+    if kind in ("Code", "Math"):
+        return content[1] if kind == "Code" else f"${content[1]}$"
     return content if kind == "Str" else _text(content)
 
 
@@ -187,26 +190,23 @@ def _code_cell(cell, shown, caption):
 
 
 def _shown(cell, find):
-    """The blocks of what a cell of code has shown, without progress bars."""
-    shown = []
+    """Yield the blocks of what a cell of code has shown, without progress bars."""
     for name, outputs in groupby(cell.outputs, lambda output: output.get("name")):
         if name is None:
-            shown += chain.from_iterable(_output(output, find) for output in outputs)
+            yield from chain.from_iterable(_output(output, find) for output in outputs)
             continue
         # What a kernel has sent in pieces is one text.
         text = UNSEEN.sub("", "".join(output.text for output in outputs))
         text = PROGRESS.sub("", text).strip("\n") if name == "stderr" else text
         if text.strip():
-            shown.append(_code(text))
-    return shown
+            yield _code(text)
 
 
 def _output(output, find):
     data = output.data
     for kind in PICTURES:
         if kind in data:
-            shown = output.metadata.get(kind)
-            width = shown.get("width") if isinstance(shown, dict) else None
+            width = output.metadata.get(kind, {}).get("width")
             content = data[kind].encode() if "svg" in kind else base64.b64decode(data[kind])
             return [_typst("#shown["), {"t": "Para", "c": [find(content, width)]}, _typst("]")]
     lost = set(data) - {"text/plain"}
@@ -219,19 +219,16 @@ def _output(output, find):
                 return blocks
             lost.discard(kind)  # there is nothing to see
     text = UNSEEN.sub("", data.get("text/plain", ""))
-    if WIDGET in data and PROGRESS.search(text):
-        return []
     if text and WIDGET not in data and not (len(data) > 1 and NAME.fullmatch(text)):
         return [_code(text)]
-    if lost:
+    if lost and not (WIDGET in data and PROGRESS.search(text)):
         raise ValueError(f"nothing of its output can be printed, which is {', '.join(data)}")
     return []
 
 
-def _code(text, language=None):
+def _code(text, *classes):
     """A block of code, its lines broken: Typst does it between words, and not all have spaces."""
     lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
-    classes = [language] if language else []
     return {"t": "CodeBlock", "c": [["", classes, []], "\n".join(chain.from_iterable(lines))]}
 
 
@@ -271,27 +268,36 @@ def _find(address, root, attached):
 
 def _read(text, form, find):
     """The blocks of a text, as `_clean` leaves them."""
-    text = text if form == "text/html" else _as_html(text)
+    if form == "text/markdown":
+        text = _as_html(text)
+    else:
+        text = text if form == "text/html" else html.escape(text, quote=False)
+        text = FORMULA_IN_HTML.sub(lambda found: _delimit(found["formula"]) or found[0], text)
     if found := UNPRINTABLE.search(text):
         raise Unprintable(f"{found[0]}> cannot be printed")
-    return _clean(json.loads(pandoc(text, "json", READERS[form]))["blocks"], find)[0]
+    return _clean(json.loads(pandoc(text, "json", HTML))["blocks"], find)[0]
 
 
 def _as_html(text):
-    r"""Markdown in HTML, with its formulas in \( \) and \[ \]. Formulas are found first."""
+    """Markdown in HTML. Formulas are found first, and marks stand for them in the Markdown."""
 
     def mark(found):
         return f"\ue000{found[0].encode().hex()}\ue001" if found["formula"] else found[0]
 
     def put(found):
         part = MARK.sub(lambda mark: html.escape(bytes.fromhex(mark[1]).decode()), found[0])
-        if found[0][0] == "<":  # in code and in tags a formula stays as it was written
-            return part
-        start, end = "()" if re.match(r"\$[^$]|\\\\\(", part) else "[]"
-        return f"\\{start}{DELIMITER.sub('', part).strip()}\\{end}"
+        # In code and in tags a formula stays as it was written.
+        return part if found[0][0] == "<" else _delimit(part)
 
     text = pandoc(FORMULA.sub(mark, text), "html", MARKDOWN, "--syntax-highlighting=none")
     return re.sub(rf"(?s)<(code|pre)\b.*?</\1>|<[^>]*>|{MARK.pattern}", put, text)
+
+
+def _delimit(formula):
+    r"""A formula in HTML between the delimiters that pandoc knows there, \( \) and \[ \]."""
+    if formula:
+        start, end = "()" if re.match(r"\$[^$]|\\\\\(", formula) else "[]"
+        return rf"\{start}{DELIMITER.sub('', formula).strip()}\{end}<!-- a digit may follow -->"
 
 
 def _check_formulas(cells, folder):
@@ -302,9 +308,8 @@ def _check_formulas(cells, folder):
             formulas = list(_nodes(blocks, "Math"))
             for math in formulas:
                 text = math["c"][1]
-                for pattern, known in KNOWN.items():
-                    while text != (text := re.sub(pattern, known, text)):
-                        pass
+                for pattern, known in KNOWN * 3:  # also what is in each other
+                    text = re.sub(pattern, known, text)
                 if found := LOST.search(text):
                     raise ValueError(f"formula {text!r:.80} cannot be printed with {found[0]}")
                 math["c"][1] = definitions + text
@@ -334,7 +339,7 @@ def _clean(node, find):
         width = dict(content[0][2]).get("width", "")
         return [find(content[2][0], int(width) if width.isdecimal() else None)]
     if kind == "CodeBlock":
-        return [_code(content[1], "python" if "python" in content[0][1] else None)]
+        return [_code(content[1], *{"python"}.intersection(content[0][1]))]
     if kind == "Link" and not re.match("https?://|mailto:|#.", content[2][0]):
         return _clean(content[1], find)[0]
     return [{key: _clean(value, find)[0] for key, value in node.items()}]

@@ -29,8 +29,7 @@ def typeset(text, folder, origins):
     origins says, by name, what the text was made of: where to look for a character without a font.
     """
     (folder / "main.typ").write_text(text, encoding="utf-8")
-    for system_fonts in (False, True):  # those of this machine only where they are needed
-        fonts = typst.Fonts(include_system_fonts=system_fonts)
+    for fonts in map(typst.Fonts, (False, True)):  # those of this machine only where needed
         try:
             # A PDF of this kind, for archives, has to have a glyph for every character. Its date
             # is not today's, so that the same input gives the same bytes.
