@@ -62,13 +62,15 @@ GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"  # of four le
 DEFINITION = re.compile(
     rf"\\(?:\w*newcommand|DeclareMathOperator)\*?\s*(?:\\\w+|{GROUP})\s*(?:\[[^]]*\]\s*)*{GROUP}"
 )
-# What pandoc does not know, in the words that it knows, and what it leaves out without a word.
+# What pandoc does not know or sets badly, as what it knows; what it leaves out or makes an error of
+# Typst's, which does not name the formula.
 KNOWN = (
     (rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}", r"{\\math\1{\2}}"),
     (r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)", r"\\newcommand{\1}"),
     (r"\\label\s*\{[^{}]*\}", ""),
+    (r"(?<!\\)\\\|", r"\\Vert "),
 )
-LOST = re.compile(r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{(vmatrix|array\}\s*\{[^|}]*\|)")
+LOST = r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{([vV]matrix|array\}\{(@\{\}|[^|}])*\|)"
 
 
 class Unprintable(ValueError):
@@ -272,7 +274,7 @@ def _read(text, form, find):
         text = _as_html(text)
     else:
         text = text if form == "text/html" else html.escape(text, quote=False)
-        text = FORMULA_IN_HTML.sub(lambda found: _delimit(found["formula"]) or found[0], text)
+        text = FORMULA_IN_HTML.sub(lambda f: _delimit(f[0]) if f["formula"] else f[0], text)
     if found := UNPRINTABLE.search(text):
         raise Unprintable(f"{found[0]}> cannot be printed")
     return _clean(json.loads(pandoc(text, "json", HTML))["blocks"], find)[0]
@@ -295,9 +297,8 @@ def _as_html(text):
 
 def _delimit(formula):
     r"""A formula in HTML between the delimiters that pandoc knows there, \( \) and \[ \]."""
-    if formula:
-        start, end = "()" if re.match(r"\$[^$]|\\\\\(", formula) else "[]"
-        return rf"\{start}{DELIMITER.sub('', formula).strip()}\{end}<!-- a digit may follow -->"
+    start, end = "()" if re.match(r"\$[^$]|\\\\\(", formula) else "[]"
+    return rf"\{start}{DELIMITER.sub('', formula).strip()}\{end}<!-- a digit may follow -->"
 
 
 def _check_formulas(cells, folder):
@@ -310,7 +311,7 @@ def _check_formulas(cells, folder):
                 text = math["c"][1]
                 for pattern, known in KNOWN * 3:  # also what is in each other
                     text = re.sub(pattern, known, text)
-                if found := LOST.search(text):
+                if found := re.search(LOST, text):
                     raise ValueError(f"formula {text!r:.80} cannot be printed with {found[0]}")
                 math["c"][1] = definitions + text
                 definitions += "".join(DEFINITION.findall(text))

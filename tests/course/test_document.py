@@ -280,7 +280,7 @@ FORMULAS = {
     "$5 is": "$5is", "$x\n\ny$": "$xy$", r"$\{ a < b \}$": "{a<b}", "$a_1 b_1$ *c*": "a1b1c",
     r"\begin{gather*}a\\b\end{gather*}": "ab", r"${\bf w}_{\rm in} {\it L_{\rm x}}$": "winLx",
     "$$\n\\begin{pmatrix}\na \\\\\nb\n\\end{pmatrix}\n$$": "(ab)", r"$\R\v\w{u}\s$": "rvwurs",
-    r"\begin{equation}a \label{eq}\end{equation}": "a",
+    r"\begin{equation}a \label{eq}\end{equation}": "a", r"$\|x\|_2^2$": "‖x‖22",
 }  # fmt: skip
 
 
@@ -296,8 +296,8 @@ def test_formulas(root):
     "source",
     [
         r"\textcolor{red}{x}", r"\color{red}{x}", r"\eqref{a}", r"\bbox[red]{x}", r"\frac{a",
-        r"x \tag*{1}", r"\begin{align}x \tag{1}\end{align}", r"\cancle{x}", r"x \over y",
-        r"\begin{array}{c|c}a & b\end{array}", r"\begin{array}{c}a\\ \hline b\end{array}",
+        r"x \tag*{1}", r"\begin{align}x \tag{1}\end{align}", r"x \over y", r"\cancle{x}",
+        r"\begin{array}{@{}c|c}a & b\end{array}", r"\begin{array}{c}a\\ \hline b\end{array}",
         r"\begin{vmatrix}a\end{vmatrix}", r"\def\v#1{x}",
     ],
 )  # fmt: skip
