@@ -7,40 +7,74 @@ picture or table if there is one, and is printed right above it. Links such as
 second level begin on a new page, but for one of the second level that is the next after one of the
 first. What has to stay together on a page is marked here, by functions that the layout in
 ``writeup.typ`` defines.
+
+Markdown is read as JupyterLab reads it. What no page can show, and a formula that pandoc does not
+know, is a ValueError that names the cell.
 """
 
 import base64
 import hashlib
+import html
 import json
 import re
 import textwrap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, groupby
 from urllib.parse import unquote
 from urllib.request import urlopen
 
-from course.pdf import pandoc, typeset
+from course.pdf import convert, pandoc, typeset
 from course.sources import NOTEBOOK, cell_name
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # An output is shown in the first form that it has: a picture, a text that pandoc reads, plain text.
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-MARKDOWN = "commonmark_x-attributes-raw_attribute-yaml_metadata_block-emoji"
-READERS = {"text/markdown": MARKDOWN, "text/html": "html", "text/latex": "latex"}
-# What a screen does not show: what is overwritten in its line, codes of colours, other codes.
-UNSEEN = re.compile(
-    r"^[^\n]*\r(?=[^\r\n])|\x1b\[[\d;?]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]", re.MULTILINE
+READERS = ("text/markdown", "text/html", "text/latex")
+HTML = "html-native_divs-native_spans+tex_math_single_backslash"
+MARKDOWN = "commonmark+pipe_tables+strikeout+task_lists+autolink_bare_uris"  # as JupyterLab has it
+# What no page can show: pandoc passes over it, or takes the words inside.
+UNPRINTABLE = re.compile(
+    r"(?i)<(script|iframe|video|audio|canvas|object|embed|textarea|meter|progress"
+    r"|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b"
 )
+# What a screen does not show: what is overwritten in its line, codes of colours, other codes.
+UNSEEN = re.compile(r"(?m)^[^\n]*\r(?=[^\r\n])|\x1b\[[\d;?]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]")
+PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
+NAME = re.compile(r"\s*<.*>\s*", re.DOTALL)  # a text that only says what an object is
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
 LINE = 100  # characters of code in a line of the PDF
-HIDE = "hide-input"  # a tag of Jupyter Book's: of this cell only what it has shown
-EMPHASIS = ("Emph", "Strong", "Underline", "Strikeout", "Superscript", "Subscript")
-# What pandoc makes of straight quotes, dashes and dots.
-TYPED = {"\u2018": "'", "\u2019": "'", "\u2013": "--", "\u2014": "---", "\u2026": "..."}
-TYPED = str.maketrans(TYPED)
 MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
+
+# A formula, or code and escaped characters, which are none though they may have dollars. It ends in
+# its paragraph, and in HTML before the next tag.
+FORMULA = r"""^[ ]*(?P<fence>`{3,}|~{3,})[^`\n]*\n.*?^[ ]*(?P=fence) | \\[$`]
+    | <(?P<tag>pre|code)\b.*?</(?P=tag)> | (?<!`)(?P<ticks>`+)(?!`)ANY*?(?<!`)(?P=ticks)(?!`)
+    | (?P<formula> \$\$ANY+?\$\$ | \$(?!\s*\$)(?:\\.|(?!\$)ANY)+\$ | \\\\\[ANY*?\\\\\]
+        | \\\\\(ANY*?\\\\\) | \\begin\{(?P<name>[a-zA-Z]+\*?)\}ANY*?\\end\{(?P=name)\})"""
+FORMULA, FORMULA_IN_HTML = (
+    re.compile("(?msx)" + FORMULA.replace("ANY", f"(?:(?!{end}).)")) for end in (r"\n\s*\n", "<")
+)
+DELIMITER = re.compile(r"^(\$\$?|\\\\[\[(])|(\$\$?|\\\\[\])])$")
+MARK = re.compile("\ue000([0-9a-f]+)\ue001")  # a formula while pandoc reads the text around it
+GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"  # of four levels of braces
+DEFINITION = re.compile(
+    rf"\\(?:\w*newcommand|DeclareMathOperator)\*?\s*(?:\\\w+|{GROUP})\s*(?:\[[^]]*\]\s*)*{GROUP}"
+)
+# What pandoc does not know or sets badly, as what it knows; what it leaves out or makes an error of
+# Typst's, which does not name the formula.
+KNOWN = (
+    (rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}", r"{\\math\1{\2}}"),
+    (r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)", r"\\newcommand{\1}"),
+    (r"\\label\s*\{[^{}]*\}", ""),
+    (r"(?<!\\)\\\|", r"\\Vert "),
+)
+LOST = r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{([vV]matrix|array\}\{(@\{\}|[^|}])*\|)"
+
+
+class Unprintable(ValueError):
+    """A text has what no page can show."""
 
 
 def to_blocks(notebook, folder, root):
@@ -55,21 +89,24 @@ def to_blocks(notebook, folder, root):
         blocks = []
         with _named(cell):
             if cell.cell_type == "markdown":
-                for block in _read(cell.source, MARKDOWN, find):
+                for block in _read(cell.source, "text/markdown", find):
                     if block["t"] == "Header":
                         above, level = level, block["c"][0]
                         # The first question of a part stands below the heading of the part.
                         if (before or blocks) and (level == 1 or (level == 2 and above != 1)):
                             blocks.append(_typst("#pagebreak(weak: true)"))
                     blocks.append(block)
-            elif cell.cell_type == "code" and cell.source.strip():
+            elif cell.cell_type == "raw" and cell.source.strip():
+                blocks = [_code(cell.source)]
+            elif cell.cell_type == "code" and (cell.source.strip() or cell.outputs):
+                shown = list(_shown(cell, find))
                 caption = [before.pop()] if before and _is_caption(before[-1]) else []
-                shows = any(_outputs(cell))
-                content = _code_cell(cell, caption if shows else [], find)
+                content = _code_cell(cell, shown, caption if shown else [])
                 # Where a cell shows nothing, the caption is that of the next one.
-                blocks = [_typst("#together["), *content, _typst("]"), *([] if shows else caption)]
+                blocks = [_typst("#together["), *content, _typst("]"), *([] if shown else caption)]
         cells.append((cell, blocks))
     _link(cells)
+    _check_formulas(cells, folder)
     return list(chain.from_iterable(map(_announce, chain.from_iterable(b for _, b in cells))))
 
 
@@ -99,8 +136,8 @@ def _announce(block):
 def _is_caption(block):
     """Whether a paragraph begins with bold **Figure 3.** or **Table 2.**"""
     start = block["c"][:1] if block["t"] == "Para" else []
-    bold = [_text(inline["c"]) for inline in start if inline["t"] == "Strong"]
-    return any(re.fullmatch(r"(Figure|Table) \d+\.", text) for text in bold)
+    number = re.compile(r"(Figure|Table) \d+\.")
+    return any(part["t"] == "Strong" and number.fullmatch(_text(part["c"])) for part in start)
 
 
 def _link(cells):
@@ -115,10 +152,8 @@ def _link(cells):
     for cell, blocks in cells:
         with _named(cell):
             for link in _nodes(blocks, "Link"):
-                address = link["c"][2][0]
-                if address.startswith("#"):
-                    anchor = unquote(address[1:])
-                    if anchor not in labels:
+                if (address := link["c"][2][0]).startswith("#"):
+                    if (anchor := unquote(address[1:])) not in labels:
                         raise ValueError(f"links to {anchor!r:.80}, and no heading has this anchor")
                     link["c"][2] = [f"#{labels[anchor]}", ""]
 
@@ -134,77 +169,68 @@ def _nodes(node, kind):
             yield from _nodes(part, kind)
 
 
-def _text(inlines):
-    """The characters of inline elements, as they are in the notebook."""
-    text = ""
-    for inline in inlines:
-        kind, content = inline["t"], inline.get("c")
-        if kind == "Str":
-            text += content.translate(TYPED)
-        elif kind in ("Space", "SoftBreak"):
-            text += " "
-        elif kind == "Math":
-            text += f"${content[1]}$"
-        elif kind == "Code":
-            text += content[1]
-        elif kind == "Quoted":
-            mark = "'" if content[0]["t"] == "SingleQuote" else '"'
-            text += mark + _text(content[1]) + mark
-        elif kind == "Link":
-            text += _text(content[1])
-        elif kind in EMPHASIS:
-            text += _text(content)
-    return text
+def _text(node):
+    """The characters of a part of a document, as they are in the notebook."""
+    if isinstance(node, list):
+        return "".join(map(_text, node))
+    if not isinstance(node, dict):
+        return ""
+    kind, content = node["t"], node.get("c")
+    if kind in ("Space", "SoftBreak", "LineBreak"):
+        return " "
+    if kind in ("Code", "Math"):
+        return content[1] if kind == "Code" else f"${content[1]}$"
+    return content if kind == "Str" else _text(content)
 
 
-def _code_cell(cell, caption, find):
+def _code_cell(cell, shown, caption):
     """The blocks of a cell of code; its caption stands above the first picture or table, if any."""
-    hidden = HIDE in cell.metadata.get("tags", [])
+    hidden = "hide-input" in cell.metadata.get("tags", []) or not cell.source.strip()
     source = [] if hidden else [_code(cell.source, "python")]
-    shown = []
-    for is_text, outputs in groupby(_outputs(cell), lambda o: o.output_type == "stream"):
-        if is_text:  # what a kernel has sent in pieces is one text
-            shown.append(_code(UNSEEN.sub("", "".join(output.text for output in outputs))))
-        else:
-            shown += chain.from_iterable(_output(output, find) for output in outputs)
     place = next((i for i, block in enumerate(shown) if block["t"] in ("Para", "Table")), 0)
     return [*source, *shown[:place], *caption, *shown[place:]]
 
 
-def _outputs(cell):
-    return (output for output in cell.outputs if not _is_progress(output))
-
-
-def _is_progress(output):
-    """Whether an output is a progress bar, as text or as a widget."""
-    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
+def _shown(cell, find):
+    """Yield the blocks of what a cell of code has shown, without progress bars."""
+    for name, outputs in groupby(cell.outputs, lambda output: output.get("name")):
+        if name is None:
+            yield from chain.from_iterable(_output(output, find) for output in outputs)
+            continue
+        # What a kernel has sent in pieces is one text.
+        text = UNSEEN.sub("", "".join(output.text for output in outputs))
+        text = PROGRESS.sub("", text).strip("\n") if name == "stderr" else text
+        if text.strip():
+            yield _code(text)
 
 
 def _output(output, find):
     data = output.data
     for kind in PICTURES:
         if kind in data:
-            shown = output.metadata.get(kind)
-            width = shown.get("width") if isinstance(shown, dict) else None
+            width = output.metadata.get(kind, {}).get("width")
             content = data[kind].encode() if "svg" in kind else base64.b64decode(data[kind])
             return [_typst("#shown["), {"t": "Para", "c": [find(content, width)]}, _typst("]")]
-    for kind, reader in READERS.items():
-        if blocks := _read(data.get(kind, ""), reader, find):
-            # In a table that is an output numbers stand below each other, as Jupyter has them.
-            for alignment in _nodes(blocks, "AlignDefault") if kind == "text/html" else ():
-                alignment["t"] = "AlignRight"
-            return blocks
-    if "text/plain" in data:
-        return [_code(UNSEEN.sub("", data["text/plain"]))]
-    if data:
+    lost = set(data) - {"text/plain"}
+    for kind in READERS:
+        with suppress(Unprintable):
+            if kind in data and (blocks := _read(data[kind], kind, find)):
+                # In a table that is an output numbers stand below each other, as Jupyter has them.
+                for alignment in _nodes(blocks, "AlignDefault") if kind == "text/html" else ():
+                    alignment["t"] = "AlignRight"
+                return blocks
+            lost.discard(kind)  # there is nothing to see
+    text = UNSEEN.sub("", data.get("text/plain", ""))
+    if text and WIDGET not in data and not (len(data) > 1 and NAME.fullmatch(text)):
+        return [_code(text)]
+    if lost and not (WIDGET in data and PROGRESS.search(text)):
         raise ValueError(f"nothing of its output can be printed, which is {', '.join(data)}")
     return []
 
 
-def _code(text, language=None):
+def _code(text, *classes):
     """A block of code, its lines broken: Typst does it between words, and not all have spaces."""
     lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
-    classes = [language] if language else []
     return {"t": "CodeBlock", "c": [["", classes, []], "\n".join(chain.from_iterable(lines))]}
 
 
@@ -214,6 +240,8 @@ def _picture(source, width, *, folder, root, attached):
     width is in pixels of the screen, None where it is not known.
     """
     content = _find(source, root, attached) if isinstance(source, str) else source
+    if b"<foreignObject" in content:
+        raise ValueError("a drawing has HTML in it (foreignObject), which cannot be printed")
     name = hashlib.sha256(content).hexdigest()[:16]
     (folder / name).write_bytes(content)
     typeset(f'#image("{name}")', folder, {})  # here, where an error can name the cell
@@ -230,7 +258,8 @@ def _find(address, root, attached):
             with urlopen(address) as file:  # which finds it in the address
                 return file.read()
         if scheme == "attachment":
-            return base64.b64decode(next(iter(attached[unquote(rest)].values())))
+            forms = attached.get(rest) or attached[unquote(rest)]
+            return base64.b64decode(next(iter(forms.values())))
         path = (root / unquote(address)).resolve()
         if path.is_relative_to(root.resolve()) and path.is_file():
             return path.read_bytes()
@@ -240,17 +269,60 @@ def _find(address, root, attached):
 
 
 def _read(text, form, find):
-    """The blocks of a text that pandoc reads, as `_clean` leaves them."""
-    [blocks] = _clean(json.loads(pandoc(text, "json", form))["blocks"], find)
-    return blocks
+    """The blocks of a text, as `_clean` leaves them."""
+    if form == "text/markdown":
+        text = _as_html(text)
+    else:
+        text = text if form == "text/html" else html.escape(text, quote=False)
+        text = FORMULA_IN_HTML.sub(lambda f: _delimit(f[0]) if f["formula"] else f[0], text)
+    if found := UNPRINTABLE.search(text):
+        raise Unprintable(f"{found[0]}> cannot be printed")
+    return _clean(json.loads(pandoc(text, "json", HTML))["blocks"], find)[0]
+
+
+def _as_html(text):
+    """Markdown in HTML. Formulas are found first, and marks stand for them in the Markdown."""
+
+    def mark(found):
+        return f"\ue000{found[0].encode().hex()}\ue001" if found["formula"] else found[0]
+
+    def put(found):
+        part = MARK.sub(lambda mark: html.escape(bytes.fromhex(mark[1]).decode()), found[0])
+        # In code and in tags a formula stays as it was written.
+        return part if found[0][0] == "<" else _delimit(part)
+
+    text = pandoc(FORMULA.sub(mark, text), "html", MARKDOWN, "--syntax-highlighting=none")
+    return re.sub(rf"(?s)<(code|pre)\b.*?</\1>|<[^>]*>|{MARK.pattern}", put, text)
+
+
+def _delimit(formula):
+    r"""A formula in HTML between the delimiters that pandoc knows there, \( \) and \[ \]."""
+    start, end = "()" if re.match(r"\$[^$]|\\\\\(", formula) else "[]"
+    return rf"\{start}{DELIMITER.sub('', formula).strip()}\{end}<!-- a digit may follow -->"
+
+
+def _check_formulas(cells, folder):
+    """Give each formula the definitions above it, and raise ValueError if it cannot be printed."""
+    definitions = ""
+    for cell, blocks in cells:
+        with _named(cell):
+            formulas = list(_nodes(blocks, "Math"))
+            for math in formulas:
+                text = math["c"][1]
+                for pattern, known in KNOWN * 3:  # also what is in each other
+                    text = re.sub(pattern, known, text)
+                if found := re.search(LOST, text):
+                    raise ValueError(f"formula {text!r:.80} cannot be printed with {found[0]}")
+                math["c"][1] = definitions + text
+                definitions += "".join(DEFINITION.findall(text))
+            typeset(convert([{"t": "Para", "c": formulas}], "typst"), folder, {})
 
 
 def _clean(node, find):
     """The nodes to put in place of a node of pandoc's, so that nothing in it reaches Typst as code.
 
-    Attributes and raw parts do: there are no attributes, but for a language's name, and of what is
-    raw only HTML is read. Links lead to the web or, after `_link`, to headings; pictures are found
-    by ``find``.
+    Attributes do: there are none, but for Python as a language. Links lead to the web or, after
+    `_link`, to headings; pictures are found by ``find``.
     """
     if isinstance(node, list):
         if [type(part) for part in node] == [str, list, list]:  # attributes
@@ -264,21 +336,11 @@ def _clean(node, find):
     if not isinstance(node, dict):
         return [node]
     kind, content = node["t"], node.get("c")
-    if kind in ("RawBlock", "RawInline"):
-        blocks = _read(content[1], "html", find) if content[0] == "html" else []
-        if kind == "RawBlock":
-            return blocks
-        # One tag by itself: those of a style have nothing in between.
-        inlines = chain.from_iterable(b["c"] for b in blocks if b["t"] in ("Plain", "Para"))
-        return [i for i in inlines if i["t"] in ("Image", "LineBreak")]
     if kind == "Image":
         width = dict(content[0][2]).get("width", "")
         return [find(content[2][0], int(width) if width.isdecimal() else None)]
     if kind == "CodeBlock":
-        language = next(iter(content[0][1]), "")
-        return [_code(content[1], language if re.fullmatch(r"[\w+-]+", language) else None)]
-    if kind in ("Div", "Span"):
-        return _clean(content[1], find)[0]
+        return [_code(content[1], *{"python"}.intersection(content[0][1]))]
     if kind == "Link" and not re.match("https?://|mailto:|#.", content[2][0]):
         return _clean(content[1], find)[0]
     return [{key: _clean(value, find)[0] for key, value in node.items()}]

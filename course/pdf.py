@@ -12,8 +12,15 @@ LAST_RESORT = b"LastResort"  # a font of macOS that has for every character a bo
 
 @cache
 def pandoc(text, to, form, *options):
-    """A text of one form in another; it reads no file but its template."""
-    return pypandoc.convert_text(text, to, form, ["--sandbox", *options])
+    """A text of one form in another; it reads no file but its template. Warnings are errors."""
+    options = ["--sandbox", "--fail-if-warnings", *options]
+    return pypandoc.convert_text(text, to, form, options)
+
+
+def convert(blocks, to, *options):
+    """Blocks of a document of pandoc's in another form."""
+    document = json.loads(pandoc("", "json", "commonmark"))
+    return pandoc(json.dumps({**document, "blocks": blocks}), to, "json", *options)
 
 
 def typeset(text, folder, origins):
@@ -22,8 +29,7 @@ def typeset(text, folder, origins):
     origins says, by name, what the text was made of: where to look for a character without a font.
     """
     (folder / "main.typ").write_text(text, encoding="utf-8")
-    for system_fonts in (False, True):  # those of this machine only where they are needed
-        fonts = typst.Fonts(include_system_fonts=system_fonts)
+    for fonts in map(typst.Fonts, (False, True)):  # those of this machine only where needed
         try:
             # A PDF of this kind, for archives, has to have a glyph for every character. Its date
             # is not today's, so that the same input gives the same bytes.

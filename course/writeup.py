@@ -20,15 +20,15 @@ import os
 import sys
 import tempfile
 import unicodedata
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
 
 from course import sources
 from course.archive import pack
-from course.document import MARKDOWN, to_blocks
-from course.pdf import pandoc, typeset
+from course.document import to_blocks
+from course.pdf import convert, typeset
 from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, check_notebook, check_submission
 from support.files import atomic_write
 from support.process import deferred_interrupt, print_escaped
@@ -46,15 +46,11 @@ FIELDS = {
     "--kaggle-name": "Kaggle user name",
     "--kaggle-score": "Kaggle score",
 }
-MAX_BYTES = 2**26  # of a notebook
 
 
 def read_notebook(path):
     """Read a notebook; what is none is a ValueError."""
-    with open(path, "rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{path.name}: expected at most {MAX_BYTES:,} bytes, found more")
+    content = path.read_bytes()
     try:
         notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
         nbformat.validate(notebook)
@@ -75,23 +71,20 @@ def make_pdf(notebook, fields, root):
             raise ValueError(f"{name} is not in UTF-8: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        document = json.loads(pandoc("", "json", MARKDOWN))
-        document["blocks"] = to_blocks(notebook, folder, root)
+        blocks = to_blocks(notebook, folder, root)
         title, label = NOTEBOOK, None
-        if document["blocks"] and document["blocks"][0]["t"] == "Header":
-            _, (label, *_), words = document["blocks"].pop(0)["c"]
-            heading = {**document, "blocks": [{"t": "Plain", "c": words}]}
-            title = pandoc(json.dumps(heading), "plain", "json").strip()
+        if blocks and blocks[0]["t"] == "Header":
+            _, (label, *_), words = blocks.pop(0)["c"]
+            title = convert([{"t": "Plain", "c": words}], "plain").strip()
         info = {
             "title": title,
             "label": label,
             "certification": CERTIFICATION,
-            "fields": [[label, fields.get(option)] for option, label in FIELDS.items()],
+            "fields": [[label, fields.get(option) or None] for option, label in FIELDS.items()],
             "sources": listings,
         }
         (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
-        options = "--standalone", f"--template={LAYOUT}"
-        layout = pandoc(json.dumps(document), "typst", "json", *options)
+        layout = convert(blocks, "typst", "--standalone", f"--template={LAYOUT}")
         cells = {f"{NOTEBOOK}: {cell_name(cell)}": cell for cell in notebook.cells}
         return typeset(layout, folder, {**fields, **cells, **listings})
 
@@ -107,21 +100,14 @@ def make_archive(fields, root):
 
 def replace_files(folder, contents):
     """Write files, bytes by name, into a folder, which is made where it is not: all or none."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # The last file gets its name first: the PDF, which a viewer may hold open.
-        with deferred_interrupt(), ExitStack() as stack:
-            for name, content in contents.items():
-                file = stack.enter_context(atomic_write(folder / name))
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # a full disk is told before any file gets its name
-    except BaseException:
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-        raise
+    folder.mkdir(parents=True, exist_ok=True)
+    # The last file gets its name first: the PDF, which a viewer may hold open.
+    with deferred_interrupt(), ExitStack() as stack:
+        for name, content in contents.items():
+            file = stack.enter_context(atomic_write(folder / name))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a full disk is told before any file gets its name
 
 
 def main(arguments=None):
@@ -129,16 +115,15 @@ def main(arguments=None):
         description="Make the hand-in from the executed notebook.", fromfile_prefix_chars="@"
     )
     for option, label in FIELDS.items():
-        parser.add_argument(option, metavar="TEXT", help=f"{label}, for the title page")
+        parser.add_argument(option, dest=option, type=_line, metavar="TEXT", help=label)
     parser.add_argument("--out", default="hand_in", help="folder (default: %(default)s)")
     parser.convert_arg_line_to_args = lambda line: [line] if line.strip() else []
     try:
-        arguments = parser.parse_args(arguments)
+        fields = vars(parser.parse_args(arguments))
     except (UnicodeDecodeError, RecursionError) as error:
         parser.error(f"a file of arguments cannot be read: {error}")
     try:
-        fields = _check_fields(arguments)
-        out = Path(arguments.out).expanduser()
+        out = Path(fields.pop("out")).expanduser()
         notebook = read_notebook(ROOT / NOTEBOOK)
         check_notebook(notebook, ROOT)
         num_predictions = check_submission(notebook, ROOT)
@@ -155,16 +140,12 @@ def main(arguments=None):
     print_escaped(f"{out}: writeup.pdf, code.zip, {SUBMISSION} ({num_predictions:,} predictions)")
 
 
-def _check_fields(arguments):
-    """The texts for the title page, by option; one that is no line of text is a ValueError."""
-    fields = {}
-    for option in FIELDS:
-        text = getattr(arguments, option[2:].replace("-", "_")) or ""
-        fields[option] = text.strip() or None
-        for character in text:
-            if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-                raise ValueError(f"{option} must be a line of text, got one with {character!r}")
-    return fields
+def _line(text):
+    """Return a text for the title page without spaces around it; it must be one line."""
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+            raise argparse.ArgumentTypeError(f"must be a line of text, got one with {character!r}")
+    return text.strip()
 
 
 if __name__ == "__main__":

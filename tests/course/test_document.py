@@ -1,13 +1,16 @@
-"""How a notebook becomes pages: what is shown, where it stands, what stays together, links."""
+"""How a notebook becomes pages: nothing is lost, where it stands, what stays together, links."""
 
 import base64
 import io
+import re
+import unicodedata
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from pypdf import PdfReader
 
 from course.writeup import make_pdf
@@ -88,10 +91,7 @@ def test_hidden_code(root):
         (["**Figure 1.** It.", code("show()", printed("out"))], "show() Figure 1. It. out"),
         (["**Figure 1.** It.", code("show()", printed("out"), **HIDDEN)], "Figure 1. It. out"),
         (["Is:\n\n**Table 20.** It.", code("show()", printed("out"))], "Is: show() Table 20. It."),
-        (
-            ["**Table 1.** It.\n\n|a|\n|-|\n|b|", code("f()", printed("out"))],
-            "Table 1. It. a b f()",
-        ),
+        (["**Table 1.** It.\n\n|a|\n|-|\n|b|", code("f()")], "Table 1. It. a b f()"),
         (["**Table 1.** It.", "", code("f()")], "f() Table 1. It."),
         (["**Table 1.** It.", code("f()"), code("g()", printed("2"))], "f() g() Table 1. It. 2"),
         (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
@@ -128,12 +128,10 @@ def test_what_belongs_together_is_on_one_page(cells, first, last, root):
 @pytest.mark.parametrize(
     "outputs",
     [
-        [picture(900, 900)],
-        [picture(3000, 1000)],
+        [picture(900, 900)], [picture(3000, 1000)], [printed("1\n" * 90)],
         [printed("1\n" * 20), picture(450, 900), picture(450, 900)],
-        [printed("1\n" * 90)],
     ],
-)
+)  # fmt: skip
 def test_no_page_is_nearly_empty_before_the_end_of_a_question(outputs, root):
     source = "f()\n" * 20
     pages = pages_of(root, *questions("**Figure 1.** It is as follows:", code(source, *outputs)))
@@ -202,3 +200,111 @@ def test_wide_tables_break_lines_before_they_are_made_smaller(root):
     [page] = pages_of(root, f"|{'h|' * 30}\n|{'-|' * 30}\n|{'abcdefghij|' * 30}")
     assert 1 < min(size for size, _ in sizes(page)) < 5
     assert max(place for _, place in sizes(page)) < 595 - MARGIN
+
+
+TEXT = r"""
+# Heading with *emphasis*, `inline code` and **$ x $ bold**
+
+Paragraph's "quotes" -- dashes... \*escaped\* snake_case_word ~~struck~~ [link $y$](https://a.org)
+<b>bold</b> H<sub>2</sub> <a href="https://a.org">anchor</a> <kbd>key</kbd> line<br>broken &amp;
+https://b.org <details><summary>Summary</summary>hidden</details> ![](attachment:b%20c.png)
+
+- [ ] open
+- [x] done
+  1. nested
+
+> quoted
+>
+> ~~~bash
+> fence $HOME and $PATH
+> ~~~
+
+    indented $x$ block
+
+| left | right |
+|:-----|------:|
+| cell $|x|$ | other `a` |
+
+<table><caption>caption</caption><tr><th colspan="2">across</th></tr><tr><td>1. first</td>
+<td>- second</td></tr></table>
+<dl><dt>term</dt><dd>definition</dd></dl><figure><figcaption>legend</figcaption></figure>
+<pre>formatted $x$</pre><!-- not shown -->
+
+$$ \text{displayed} $$
+\begin{align} \text{aligned} &= 1 \\ \text{second} &= 2 \label{eq:a} \end{align}
+\\[ \text{bracket} \\] and \\( \text{parenthesis} \\)
+
+***
+[^1] :::note [[wiki]] {.class} H~2~O x^2^ :smile: ==marked==
+"""
+UNSEEN = r"""(?sx) <!--.*?--> | </?[a-z][^>]*> | &amp; | \]\([^)]*\) | ~~~bash
+    | \\(text|label\{eq:a\}|(begin|end)\{align\})"""
+BAR = new_output("stream", name="stderr", text="\r40%|##| 4/10 [00:01<00:01]")
+WARNING = new_output("stream", name="stderr", text="warned\n")
+STYLE = "<style>td {color: red}</style>"
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"><text y="9">drawn</text></svg>'
+
+
+def display(kind, content, text="<Object>"):
+    return new_output("display_data", {kind: content, "text/plain": text})
+
+
+def words_of(text):
+    return Counter(re.findall(r"[^\W_]{2,}", unicodedata.normalize("NFKC", text)))
+
+
+def test_all_words_arrive(root):
+    shown = {
+        "printed": [printed("printed")],
+        "warned": [BAR, WARNING, BAR],
+        "formula 5": [display("text/html", STYLE + r"<table><td>$\text{formula}$<td>$5</table>")],
+        "listed": [display("text/markdown", "* listed"), display("text/html", STYLE)],
+        "latex": [display("text/latex", r"$\displaystyle \text{latex}$")],
+        "plain": [display("text/html", "<b>x</b><script>y</script>", "plain")],
+        "drawn": [new_output("display_data", {"image/svg+xml": DRAWING})],
+        "": [BAR],
+    }
+    text = new_markdown_cell(TEXT, attachments={"b%20c.png": picture(9, 9)["data"]})
+    cells = [code("shows", *outputs) for outputs in shown.values()]
+    pages = pages_of(root, text, new_raw_cell("raw"), *cells, code("", printed("sourceless")))
+    seen = words_of(" ".join(page.extract_text() for page in pages))
+    source = f"{re.sub(UNSEEN, ' ', TEXT)} raw {' shows '.join(shown)} shows sourceless"
+    assert words_of(source) - seen == Counter()
+    assert not {"40", "10", "color", "Object", "not"} & seen.keys()
+    assert sum(len(page.images) for page in pages) == 1
+
+
+DEFINITIONS = r"$\newcommand{\R}{r}\def\v{v}$ $$\newcommand\w[1]{w#1\R}$$"
+FORMULAS = {
+    "$ x $": "x", "a$x$b": "axb", "**$x$** _$y$_": "xy", r"\$5, `$`, $x$": "$5,$,x",
+    "$5 is": "$5is", "$x\n\ny$": "$xy$", r"$\{ a < b \}$": "{a<b}", "$a_1 b_1$ *c*": "a1b1c",
+    r"\begin{gather*}a\\b\end{gather*}": "ab", r"${\bf w}_{\rm in} {\it L_{\rm x}}$": "winLx",
+    "$$\n\\begin{pmatrix}\na \\\\\nb\n\\end{pmatrix}\n$$": "(ab)", r"$\R\v\w{u}\s$": "rvwurs",
+    r"\begin{equation}a \label{eq}\end{equation}": "a", r"$\|x\|_2^2$": "‖x‖22",
+}  # fmt: skip
+
+
+def test_formulas(root):
+    operator = code("f()", display("text/latex", r"$\DeclareMathOperator{\s}{s}$"))
+    texts = (f"[{number}: {source} ]" for number, source in enumerate(FORMULAS))
+    pages = pages_of(root, DEFINITIONS, operator, *texts)
+    text = unicodedata.normalize("NFKC", "".join(page.extract_text() for page in pages))
+    assert re.findall(r"\[\d+:(.*?)\]", "".join(text.split())) == list(FORMULAS.values())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"\textcolor{red}{x}", r"\color{red}{x}", r"\eqref{a}", r"\bbox[red]{x}", r"\frac{a",
+        r"x \tag*{1}", r"\begin{align}x \tag{1}\end{align}", r"x \over y", r"\cancle{x}",
+        r"\begin{array}{@{}c|c}a & b\end{array}", r"\begin{array}{c}a\\ \hline b\end{array}",
+        r"\begin{vmatrix}a\end{vmatrix}", r"\def\v#1{x}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["markdown", "text/html", "text/latex"])
+def test_a_formula_that_cannot_be_printed_is_named(source, kind, root):
+    shown = f"See ${source}$"
+    cell = shown if kind == "markdown" else code("See()", display(kind, shown))
+    with pytest.raises(ValueError, match=r"^starter_code\.ipynb: cell 'See") as error:
+        pages_of(root, "$a$", cell)
+    assert source[:9] in str(error.value).replace("\\\\", "\\")

@@ -73,12 +73,6 @@ def test_what_cannot_be_handed_in_leaves_the_old_hand_in(name, content, message,
     assert not (old.parent / "new").exists()
 
 
-def test_huge_notebook_is_not_read(root, old):
-    with (root / "starter_code.ipynb").open("wb") as file:
-        file.truncate(2**33)  # which takes no space on the disk
-    refused([], old, "starter_code.ipynb: expected at most 67,108,864 bytes")
-
-
 @pytest.mark.parametrize(
     ("written", "message"),
     [
@@ -106,14 +100,15 @@ def test_record_that_is_none(root, old):
 
 def test_output_that_pandoc_cannot_read(root, old):
     nb = notebook(root)
-    nb.cells[-1].outputs = [new_output("display_data", {"text/latex": r"$\frac{"})]
+    nb.cells[-1].outputs = [new_output("display_data", {"text/latex": r"$\frac{$"})]
     nbformat.write(nb, root / "starter_code.ipynb")
     refused([], old, r"cell 'plot\(x\)': Pandoc died")
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "a\ttab", "\x1b[31m", "\0", "\ud800", "a\u2028b"])
-def test_text_for_the_title_page_is_one_line(text, root, old):
-    refused(["--kaggle-name", text], old, "--kaggle-name must be a line of text, got one with")
+def test_text_for_the_title_page_is_one_line(text, root, old, capsys):
+    refused(["--kaggle-name", text], old, "2")
+    assert "argument --kaggle-name: must be a line of text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -174,9 +169,6 @@ def test_failure_while_writing_leaves_the_old_hand_in(n, error, root, old, monke
 
     monkeypatch.setattr(os, "fsync", fsync)
     refused([], old, "No space left on device|stopped by Ctrl-C")
-    with pytest.raises(SystemExit):
-        main(["--out", str(old.parent / "new/folder")])
-    assert not (old.parent / "new").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")

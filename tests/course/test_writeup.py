@@ -12,34 +12,22 @@ from pypdf import PdfReader
 from course.sources import ARCHIVE, ROOT, check_notebook, files
 from course.writeup import CERTIFICATION, main, make_archive
 
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+ERROR = new_output("error", ename="KeyError", evalue="'x'")
 
 
-def test_executed_notebook_passes(root):
-    check_notebook(notebook(root), root)
-
-
-def test_unexecuted_notebook_is_refused(root):
-    nb = notebook(root)
-    code_cells(nb)[2].execution_count = None
-    with pytest.raises(ValueError, match=r"cell 'plot\(x\)' has not been executed"):
-        check_notebook(nb, root)
-
-
-def test_notebook_executed_out_of_order_is_refused(root):
-    nb = notebook(root)
-    for number, cell in zip((1, 3, 2, 4), code_cells(nb), strict=True):
-        cell.execution_count = number
-    with pytest.raises(ValueError, match=r"was executed as number 3, expected 2"):
-        check_notebook(nb, root)
-
-
-def test_notebook_with_an_error_is_refused(root):
-    nb = notebook(root)
-    code_cells(nb)[3].outputs = [new_output("error", ename="KeyError", evalue="'x'")]
-    with pytest.raises(ValueError, match=r"cell 'plot\(x\)' ended in KeyError"):
+@pytest.mark.parametrize(
+    ("number", "change", "message"),
+    [
+        (2, {"execution_count": None}, r"cell 'plot\(x\)' has not been executed"),
+        (1, {"execution_count": 3}, "was executed as number 3, expected 2"),
+        (3, {"outputs": [ERROR]}, r"cell 'plot\(x\)' ended in KeyError"),
+        (0, {"outputs": []}, "no cell has called record_sources"),
+    ],
+)
+def test_notebook_that_did_not_run_from_the_top_is_refused(number, change, message, root):
+    check_notebook(nb := notebook(root), root)
+    [cell for cell in nb.cells if cell.cell_type == "code"][number].update(change)
+    with pytest.raises(ValueError, match=message):
         check_notebook(nb, root)
 
 
@@ -47,14 +35,10 @@ def test_notebook_older_than_sources_is_refused(root):
     nb = notebook(root)
     (root / "layers.py").write_bytes((root / "layers.py").read_bytes().replace(b"\n", b"\r\n"))
     check_notebook(nb, root)  # the same text
-    (root / "layers.py").write_text("# changed")
-    (root / "extra.py").write_text("# new")
-    (root / "support/text.py").write_text("# changed")
+    for name in "layers.py", "extra.py", "support/text.py":
+        (root / name).write_text("# changed")
     older = r"is older than extra\.py, layers\.py, support/text\.py: it ran other"
     with pytest.raises(ValueError, match=older):
-        check_notebook(nb, root)
-    code_cells(nb)[0].outputs = []
-    with pytest.raises(ValueError, match=r"no cell has called record_sources"):
         check_notebook(nb, root)
 
 
@@ -63,11 +47,7 @@ def test_hand_in(root, tmp_path, capsys):
     settings.write_text("--student-id\n1815\n")
     out = tmp_path / "hand_in"
     main(["--name", "A_da *Love* #lace $x", f"@{settings}", "--out", str(out)])
-    assert sorted(path.name for path in out.iterdir()) == [
-        "code.zip",
-        "submission.csv",
-        "writeup.pdf",
-    ]
+    assert {path.name for path in out.iterdir()} == {"code.zip", "submission.csv", "writeup.pdf"}
     assert (out / "submission.csv").read_bytes() == (root / "submission.csv").read_bytes()
     assert "20 predictions" in capsys.readouterr().out
 
@@ -77,25 +57,21 @@ def test_hand_in(root, tmp_path, capsys):
 
     reader = PdfReader(out / "writeup.pdf")
     title, contents, *pages = [page.extract_text() for page in reader.pages]
-    assert "A_da *Love* #lace $x" in title
-    assert "1815" in title
-    assert "to be filled in" in title
+    for text in "A_da *Love* #lace $x", "1815", "to be filled in":
+        assert text in title
     assert CERTIFICATION in title.replace("\n", "").replace("\u2019", "'")
     assert "Another question" in contents
     starts = [page.split("\n")[0] for page in pages]
     assert starts[:3] == ["An introduction.", "Problem 1", "2. Another question"]
     _, question, another, *appendix = pages
-    assert "First." in question
-    assert "x has 3 ~ $5 *numbers*" in question
-    assert "listed = 1" in question
+    for text in "First.", "x has 3 ~ $5 *numbers*", "listed = 1":
+        assert text in question
     assert "rather wide column 11" in " ".join(another.split())
     assert "11.25" in another
     assert not any(left_out in another for left_out in ("color: red", "plain", "0%|"))
     assert len(reader.pages[4].images) == 1
     assert appendix[0].startswith("Appendix")
-    text = "\n".join(appendix)
-    assert "layers.py" in text
-    assert f"3 {LONG_LINE}" in text
+    assert f"3 {LONG_LINE}" in (text := "\n".join(appendix))
     assert "test_layers.py" not in text + contents
 
 
@@ -114,17 +90,11 @@ def test_nothing_is_cut_at_the_margin(root, tmp_path):
 
 def test_archive_holds_the_code_and_nothing_else(root):
     with zipfile.ZipFile(io.BytesIO(make_archive({}, root))) as archive:
-        assert sorted(archive.namelist()) == [
-            "code/README.md",
-            "code/layers.py",
-            "code/leaderboard/recipes.csv",
-            "code/requirements.txt",
-            "code/solver.py",
-            "code/starter_code.ipynb",
-            "code/support/text.py",
-            "code/tests/support/test_files.py",
-            "code/tests/test_layers.py",
-        ]
+        code = (
+            "README.md layers.py leaderboard/recipes.csv requirements.txt solver.py "
+            "starter_code.ipynb support/text.py tests/support/test_files.py tests/test_layers.py"
+        )
+        assert sorted(archive.namelist()) == [f"code/{name}" for name in code.split()]
         assert archive.read("code/solver.py") == b"# nothing\n"
 
 
