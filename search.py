@@ -44,11 +44,11 @@ from tqdm.auto import tqdm
 from data_utils import load_mnist
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
+from support.checkpoints import as_json, checksums
 from support.checks import check_choice, check_integer, check_kind
 from support.examples import check_examples
-from support.identity import as_json, checksums
+from support.process import parallel
 from support.storage import FINISHED, check_trial, check_trials, defer_sigint, open_stored
-from support.workers import parallel
 
 STORAGE = "sqlite:///search.db"
 

@@ -44,7 +44,7 @@ from leaderboard.training import Training, flop, make_solver, predictor, prepare
 from leaderboard.trials import held_out, run_trial
 from support.checks import as_path, check_choice, check_integer
 from support.examples import check_examples
-from support.workers import locked, parallel, start_manager
+from support.process import locked, parallel, start_manager
 
 # Upright digits are turned and sheared by less than others are.
 GENTLE = partial(distort, rotation=7.0, shear=0.04)

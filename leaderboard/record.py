@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from support.checks import as_path
-from support.workers import locked
+from support.process import locked
 
 RUNS = Path(__file__).parent / "recipes.csv"
 RUN_COLUMNS = ("recipe", "seed", "validation error", "test error", "TFLOP", "minutes")

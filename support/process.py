@@ -1,12 +1,21 @@
-"""What a training asks of the process that it runs in: memory, Ctrl-C, and a progress bar."""
+"""What a training asks of the process that it runs in, and of those that work for it.
+
+Memory, Ctrl-C and a progress bar; workers that end when this process does, and locks that keep
+others off what it works on. A training that needs none of these loads nothing but NumPy.
+"""
 
 import ctypes
+import os
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
+
+LOOK = 0.5  # seconds between looks at the parent
+LOCK_TIMEOUT = 5  # seconds, in which the workers of a killed process have ended
 
 
 def keep_freed_memory():
@@ -90,3 +99,59 @@ def summary(solver):
         best = solver.val_acc_history.index(solver.best_val_acc)
         line += f", best validation accuracy {solver.best_val_acc:.2%} (epoch {best})"
     return line
+
+
+def parallel(workers, **options):
+    """Return a `joblib.Parallel` whose workers do not outlive this process."""
+    from joblib import Parallel
+
+    return Parallel(workers, initializer=exit_with_parent, initargs=(os.getpid(),), **options)
+
+
+def start_manager():
+    """Return a multiprocessing manager whose process does not outlive this one."""
+    from multiprocessing.managers import SyncManager
+
+    from joblib.externals.loky.backend import get_context
+
+    manager = SyncManager(ctx=get_context("loky"))  # no fork, and no main guard
+    manager.start(exit_with_parent, (os.getpid(),))
+    return manager
+
+
+def exit_with_parent(parent):
+    """Have this process end when its parent, the process of that number, is gone.
+
+    A process that is killed cannot end those that it has started. They would work on, and write to
+    files that the next run has begun to use. On Windows, where a process keeps the number of a
+    parent that is gone, nothing is done.
+    """
+
+    def look():
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    if os.name == "posix":
+        threading.Thread(target=look, daemon=True).start()
+
+
+@contextmanager
+def locked(function, path):
+    """Keep other processes off a file, until the block or this process ends.
+
+    Where one has it, and is no worker of a killed process that is about to end, a ValueError.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=LOCK_TIMEOUT)
+    except Timeout as error:
+        raise ValueError(
+            f"{function}: another process is working on {path.name} in the folder {path.parent}"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -17,8 +17,8 @@ from optuna.trial import FixedTrial, TrialState
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from support.checkpoints import difference
 from support.checks import as_path, check_kind
-from support.identity import difference
 from support.process import deferred_interrupt
 
 LOCK_TIMEOUT = 60  # seconds to wait for another process that writes to SQLite

@@ -26,7 +26,7 @@ from leaderboard.recipes import RECIPES, UPRIGHT, run, summary
 from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_trials
 from leaderboard.training import Training, flop, make_solver, predictor, settings_of, variant
 from leaderboard.trials import held_out, run_trial
-from support import workers
+from support import process
 
 ROOT = Path(__file__).parent.parent.parent
 NETS = [FullyConnectedNet(784, [4], 3, seed=seed) for seed in range(3)]
@@ -191,8 +191,8 @@ def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_pa
 
 
 def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "LOCK_TIMEOUT", 0.1)
-    with workers.locked("another", tmp_path / "tiny-3.npz"):
+    monkeypatch.setattr(process, "LOCK_TIMEOUT", 0.1)
+    with process.locked("another", tmp_path / "tiny-3.npz"):
         run("tiny", data, seed=2, checkpoints=tmp_path, verbose=False)
         with pytest.raises(ValueError, match="tiny-3"):
             run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True, verbose=False)
