@@ -24,7 +24,7 @@ from functools import reduce
 import numpy as np
 
 from fast import winograd
-from fast.arrays import every, masked, patches, to_hcwn, to_nchw
+from fast.arrays import every, patches, times, to_hcwn, to_nchw
 from support.checks import as_dout, as_floats, as_integers, check_axes, check_shape
 
 
@@ -226,8 +226,8 @@ def max_pool_backward(dout, cache):
     dimage = np.zeros(image.shape, dout.dtype)
     for pixels in slices[:-1]:
         is_max = image[pixels] == out
-        dimage[pixels] += masked(dout, is_max)
-        dout = masked(dout, ~is_max)  # what has been given away is 0 for the slices that follow
+        dimage[pixels] += times(dout, is_max)
+        dout = times(dout, ~is_max)  # what has been given away is 0 for the slices that follow
     dimage[slices[-1]] += dout
     return to_nchw(dimage)
 

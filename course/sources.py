@@ -1,6 +1,7 @@
 """Which files the project consists of, and whether they are those that a notebook ran and wrote."""
 
 import hashlib
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +37,7 @@ ARCHIVE = (
 # The key under which an executed notebook keeps the checksums of what it ran and what it wrote.
 RECORD = "application/vnd.sources+json"
 AGAIN = "execute it from top to bottom"
+PLACE = "*Your answer:*"  # in the starter's notebook
 
 
 def files(root, patterns):
@@ -72,10 +74,12 @@ def record_sources():
 def check_notebook(notebook, root):
     """Raise ValueError unless a notebook is fit to be handed in.
 
-    Its code cells were executed in order from the top, none ended in an error, and the sources in
-    the folder root are those that ran, as `record_sources` recorded them.
+    Its code cells were executed in order from the top, none ended in an error before something that
+    was still to be written did, and the sources in the folder root are those that ran, as
+    `record_sources` recorded them.
     """
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    is_whole = True
     for expected, cell in enumerate(cells, start=1):
         if cell.execution_count is None:
             raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} has not been executed; {AGAIN}")
@@ -85,7 +89,8 @@ def check_notebook(notebook, root):
                 f"expected {expected}; {AGAIN}"
             )
         for output in cell.outputs:
-            if output.output_type == "error":
+            is_whole = is_whole and not output.get("evalue", "").startswith("TODO")
+            if output.output_type == "error" and is_whole:
                 raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} ended in {output.ename}")
     ran, here = _record(notebook), checksums(root)
     ran.pop(SUBMISSION, None)
@@ -93,6 +98,17 @@ def check_notebook(notebook, root):
         raise ValueError(
             f"{NOTEBOOK} is older than {', '.join(sorted(changed))}: it ran other versions; {AGAIN}"
         )
+
+
+def unanswered(notebook):
+    """Return the first lines of questions without an answer and of cells that ended in errors."""
+    empty = re.compile(re.escape(PLACE) + r"\s*($|\*\*(Figure|Table) \d)")
+    return [
+        cell.source.strip().split("\n")[0]
+        for cell in notebook.cells
+        if empty.search(cell.source)
+        or any(output.output_type == "error" for output in cell.get("outputs", []))
+    ]
 
 
 def check_submission(notebook, root):
