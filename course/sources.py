@@ -89,7 +89,7 @@ def check_notebook(notebook, root):
                 f"expected {expected}; {AGAIN}"
             )
         for output in cell.outputs:
-            is_whole = is_whole and not output.get("evalue", "").startswith("TODO")
+            is_whole = is_whole and not _is_todo(output)
             if output.output_type == "error" and is_whole:
                 raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} ended in {output.ename}")
     ran, here = _record(notebook), checksums(root)
@@ -101,14 +101,20 @@ def check_notebook(notebook, root):
 
 
 def unanswered(notebook):
-    """Return the first lines of questions without an answer and of cells that ended in errors."""
+    """Return the questions of a notebook without an answer, and what its cells stopped at."""
     empty = re.compile(re.escape(PLACE) + r"\s*($|\*\*(Figure|Table) \d)")
-    return [
-        cell.source.strip().split("\n")[0]
-        for cell in notebook.cells
-        if empty.search(cell.source)
-        or any(output.output_type == "error" for output in cell.get("outputs", []))
-    ]
+    found = {}  # in order, each once
+    for cell in notebook.cells:
+        if empty.search(cell.source):
+            found[cell.source.split("\n")[0].strip("# ")] = None
+        for output in cell.get("outputs", []):
+            if _is_todo(output):
+                found[output.evalue.split(";")[0]] = None
+    return list(found)
+
+
+def _is_todo(output):
+    return output.output_type == "error" and output.evalue.startswith("TODO")
 
 
 def check_submission(notebook, root):
