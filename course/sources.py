@@ -29,6 +29,7 @@ ARCHIVE = (
     "benchmarks/*.png",
     "leaderboard/*.csv",
     "course/*.md",
+    "course/*.ipy",
     "course/*.typ",
     "course/grader/setup.sh",
     "course/grader/run_autograder",
@@ -41,23 +42,23 @@ PLACE = "*Your answer:*"  # in the starter's notebook
 
 
 def files(root, patterns):
-    """The files that match and are not hidden, each once, relative to root with slashes."""
+    """Return the files that match and are not hidden, each once, relative to root with slashes."""
     found = {p.relative_to(root).as_posix(): None for q in patterns for p in sorted(root.glob(q))}
     return [name for name in found if not name.startswith(".")]
 
 
 def checksum(path):
-    """SHA-256 of a file of text; line ends of both kinds count the same."""
+    """Return the SHA-256 of a file of text; line ends of both kinds count the same."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def checksums(root):
-    """The checksums of what a notebook can report on, by name."""
+    """Return the checksums of what a notebook can report on, by name."""
     return {name: checksum(root / name) for name in files(root, REPORTED)}
 
 
 def record(root):
-    """The checksums of the sources in the folder root, and of the submission if there is one."""
+    """Return the checksums of the sources in root, and of the submission if there is one."""
     submission = root / SUBMISSION
     return checksums(root) | ({SUBMISSION: checksum(submission)} if submission.exists() else {})
 
@@ -106,7 +107,7 @@ def unanswered(notebook):
     found = {}  # in order, each once
     for cell in notebook.cells:
         if empty.search(cell.source):
-            found[cell.source.split("\n")[0].strip("# ")] = None
+            found[re.split(r"\n|(?<=[.?]) ", cell.source)[0].strip("#*: ")] = None
         for output in cell.get("outputs", []):
             if _is_todo(output):
                 found[output.evalue.split(";")[0]] = None
@@ -135,7 +136,7 @@ def check_submission(notebook, root):
 
 
 def _record(notebook):
-    """What the last call of record_sources in a notebook has recorded."""
+    """Return what the last call of record_sources in a notebook has recorded."""
     outputs = chain.from_iterable(c.outputs for c in notebook.cells if c.cell_type == "code")
     records = [o.data[RECORD] for o in outputs if RECORD in o.get("data", {})]
     if not records or not isinstance(records[-1], dict):
@@ -144,6 +145,6 @@ def _record(notebook):
 
 
 def cell_name(cell):
-    """How errors call a cell: by its first line."""
+    """Return how errors call a cell: by its first line."""
     first_line, *_ = cell.source.strip().split("\n")
     return f"cell {first_line!r:.80}"

@@ -46,21 +46,6 @@ DOCSTRINGS = {
     ("fast/winograd.py", "backward"): "dimage (H, C, W, N), None unless need_dx, and dw.",
 }
 TOOLS = ("jupyterlab", "nbconvert", "ipykernel", "ipywidgets", "pytest")  # no file imports them
-SET_UP = r"""# A file that you edit counts at once, without a restart of the kernel.
-%load_ext autoreload
-%autoreload 2
-
-import os
-import sys
-
-if "google.colab" in sys.modules:
-    from google.colab import drive
-
-    drive.mount("/content/drive")
-    os.chdir("/content/drive/MyDrive/starter")  # where you have unpacked the starter
-    sys.path.insert(0, os.getcwd())
-    !grep -v "jupyter\|nbconvert\|ipy" requirements.txt | pip install -q -r /dev/stdin
-"""
 ANSWER, SOLUTION, INSTRUCTOR = "answer", "solution", "instructor"  # tags of cells
 KEPT = re.compile(r"#+ .*|\*(\$[^$]+\$|[^*$])+\*")  # headings, and questions in italics
 CAPTION = re.compile(r"\*\*(Figure|Table) \d+\.\*\*")
@@ -74,7 +59,8 @@ def make_starter(root=ROOT):
     for (file, name), text in DOCSTRINGS.items():
         contents[file] = document(contents[file].decode(), name, text).encode()
     notebook = make_notebook(nbformat.read(root / NOTEBOOK, as_version=4))
-    notebook.cells.insert(1, nbformat.v4.new_code_cell(SET_UP.strip(), id="set-up"))
+    set_up = (HERE / "starter_cell.ipy").read_text(encoding="utf-8").strip()
+    notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up, id="set-up"))
     trees = [ast.parse(content) for name, content in contents.items() if name.endswith(".py")]
     trees += [_parse(_python(c.source)) for c in notebook.cells if c.cell_type == "code"]
     imported = {name.split(".")[0] for tree in trees for name in _imported(tree)}
@@ -110,13 +96,9 @@ def _requirements(text, imported):
 
 def _imported(tree):
     """Return the names of the modules that a module or a cell imports."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-    return names
+    nodes = list(ast.walk(tree))
+    whole = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    return whole | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
 def make_notebook(notebook):
