@@ -64,9 +64,9 @@ PARTS = [
         "the loss, a number, and dx. No score may overflow, and the loss stays finite.",
         "Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).\n\n"
         "The loss is the mean over the N examples, in nats, of -log softmax(s)_c for one example "
-        "with scores s\nand label c. It is finite for all finite float32 scores, and for float64 "
-        "scores up to half the largest\nfloat64. dx is dL/dx. How no score overflows, and dx, you "
-        "derive in the notebook.",
+        "with\nscores s and label c. It is finite for all finite float32 scores, and for float64 "
+        "scores up to\nhalf the largest float64. dx is dL/dx, which you derive in the notebook, and "
+        "how no score overflows.",
     ),
     Part(
         "FullyConnectedNet.__init__", "fc_net.py", 8,

@@ -30,6 +30,7 @@ ARCHIVE = (
     "leaderboard/*.csv",
     "course/*.md",
     "course/*.ipy",
+    "course/starter_tests/*.*",
     "course/*.typ",
     "course/grader/setup.sh",
     "course/grader/run_autograder",

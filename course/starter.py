@@ -30,7 +30,7 @@ FILES = (
     *HAND_IN, "*.py", "fast/*.py", "support/*.py", "datasets/README.md", "datasets/make_sample.py",
     "datasets/mnist_sample.npz", "pyproject.toml", "tests/conftest.py", "tests/helpers.py",
 )  # fmt: skip
-OWN_TESTS = "course/starter_tests/*.py"
+OWN_TESTS = "course/starter_tests/*.*"
 # Where these are not there, the project's, but for those that hold a part once more, need what is
 # left out, or train in other processes, whose errors pytest does not see.
 TESTS_LEFT_OUT = (
