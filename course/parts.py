@@ -65,8 +65,8 @@ PARTS = [
         "Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).\n\n"
         "The loss is the mean over the N examples, in nats, of -log softmax(s)_c for one example "
         "with\nscores s and label c. It is finite for all finite float32 scores, and for float64 "
-        "scores up to\nhalf the largest float64. dx is dL/dx, which you derive in the notebook, and "
-        "how no score overflows.",
+        "scores up to\nhalf the largest float64. How no score overflows, and dx, dL/dx, you "
+        "derive in the notebook.",
     ),
     Part(
         "FullyConnectedNet.__init__", "fc_net.py", 8,

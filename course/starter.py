@@ -30,15 +30,7 @@ FILES = (
     *HAND_IN, "*.py", "fast/*.py", "support/*.py", "datasets/README.md", "datasets/make_sample.py",
     "datasets/mnist_sample.npz", "pyproject.toml", "tests/conftest.py", "tests/helpers.py",
 )  # fmt: skip
-OWN_TESTS = "course/starter_tests/*.*"
-# Where these are not there, the project's, but for those that hold a part once more, need what is
-# left out, or train in other processes, whose errors pytest does not see.
-TESTS_LEFT_OUT = (
-    "tests/course/", "tests/leaderboard/", "tests/reference.py", "tests/test_conv.py",
-    "tests/test_fc_net.py", "tests/test_optim.py", "tests/test_torch.py", "tests/test_notebook.py",
-    "tests/test_layout.py", "tests/test_jupyterlab.py", "tests/lab_server.py",
-    "tests/test_search.py",
-)  # fmt: skip
+TESTS = "course/starter_tests/*.*"  # which ask what the autograder asks
 # Docstrings of functions that stay whole, where their own hold the answer to a question.
 DOCSTRINGS = {
     ("conv.py", "conv_backward"): "Gradients of `conv_forward`: dx, dw, db, by matrix products.",
@@ -53,7 +45,9 @@ CAPTION = re.compile(r"\*\*(Figure|Table) \d+\.\*\*")
 
 def make_starter(root=ROOT):
     """Return the contents of the starter, bytes by name."""
-    contents = {name: (root / name).read_bytes() for name in files(root, FILES)} | _tests(root)
+    contents = {name: (root / name).read_bytes() for name in files(root, FILES)}
+    for name in files(root, (TESTS,)):
+        contents[f"tests/{Path(name).name}"] = (root / name).read_bytes()
     for number, part in enumerate(PARTS, start=1):
         contents[part.file] = stub(contents[part.file].decode(), part, number).encode()
     for (file, name), text in DOCSTRINGS.items():
@@ -75,14 +69,6 @@ def make_starter(root=ROOT):
     }
     folder = {"benchmarks/": b""}  # where the notebook saves a picture
     return contents | {name: text.encode() for name, text in texts.items()} | folder
-
-
-def _tests(root):
-    """Return the tests of the starter, bytes by name: those made for it, where there are any."""
-    own = {f"tests/{Path(name).name}": name for name in files(root, (OWN_TESTS,))}
-    names = [n for n in files(root, ("tests/**/*.py",)) if not n.startswith(TESTS_LEFT_OUT)]
-    names = own or dict(zip(names, names, strict=True))
-    return {name: (root / source).read_bytes() for name, source in names.items()}
 
 
 def _requirements(text, imported):

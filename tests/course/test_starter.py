@@ -141,7 +141,9 @@ def leaks(contents):
 def test_nothing_that_was_cleared_stands_elsewhere(contents):
     assert leaks(contents) == []
     # In other words, where it had stood.
-    told = "stays first|no e^x|Subtracting m|gains [$].lambda W|correlate2d|dL/dW|masked|saturat"
+    told = (
+        "stays first|no e^x|Subtracting m|gains [$].lambda W|correlate2d|dL/dW.T|masked[(]|saturat"
+    )
     for name, text in texts(contents):
         assert not re.search(told, text), name
 
@@ -204,7 +206,7 @@ def test_stubs_keep_signatures_docstrings_and_checks(contents):
         text = contents[part.file].decode()
         solution, ours = find(read(part.file), part.name), find(text, part.name)
         assert ast.dump(ours.args) == ast.dump(solution.args)
-        assert ast.get_docstring(ours) == part.docstring or ast.get_docstring(solution)
+        assert ast.get_docstring(ours) == (part.docstring or ast.get_docstring(solution))
         assert ast.unparse(ours.body[-1]) == f"raise NotImplementedError('{TODO[number]}')"
         assert max(map(len, text.splitlines())) <= 100
 
@@ -284,17 +286,6 @@ def test_what_is_left_out_and_what_is_whole(contents):
     assert not {"ruff", "pypdf"} & packages
 
 
-def test_tests_made_for_the_starter_take_the_place_of_the_others(tmp_path, monkeypatch):
-    for name in ("tests/test_conv.py", "tests/test_layers.py", "tests/course/test_a.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text(name)
-    assert starter._tests(tmp_path) == {"tests/test_layers.py": b"tests/test_layers.py"}
-    (tmp_path / "course/starter_tests/__pycache__").mkdir(parents=True)
-    for name in ("test_parts.py", "answers.npz"):
-        (tmp_path / "course/starter_tests" / name).write_text(name)
-    assert sorted(starter._tests(tmp_path)) == ["tests/answers.npz", "tests/test_parts.py"]
-
-
 def test_same_sources_give_the_same_bytes(contents, tmp_path):
     for name in "ab":
         starter.main(["--out", str(tmp_path / name)])
@@ -329,31 +320,31 @@ def write(folder, number):
 
 def test_tests_turn_green_one_after_the_other(folder):
     """With and without the functions of the assignment; only a few of the tests, for the time."""
-    output, before = run_pytest(folder, "layers.py", "optim.py")
+    chosen = ["layers.py", "optim.py", "tests", "-k", "fc_ or relu or sgd"]
+    command = [*chosen[:3], *TODO[0].split("pytest ")[1].split()]
+    output, before = run_pytest(folder, *chosen)
     assert [line.split("  (")[0] for line in output.splitlines() if "TODO" in line] == LISTED
-    command = TODO[0].split("pytest ")[1].split()
-    assert run_pytest(folder, "layers.py", *command)[1] == (0, 1)
+    passed, waiting = run_pytest(folder, *command)[1]
+    assert passed == 0 < waiting
     write(folder, 2)
-    assert run_pytest(folder, "layers.py", *command)[1] == (1, 0)
-    output, middle = run_pytest(folder, "layers.py", "optim.py")
+    assert run_pytest(folder, *command)[1] == (waiting, 0)
+    output, middle = run_pytest(folder, *chosen)
     assert LISTED[1] not in output
     assert LISTED[2] in output
     write(folder, len(PARTS))
-    output, after = run_pytest(folder, "layers.py", "optim.py")
+    output, after = run_pytest(folder, *chosen)
     assert "TODO" not in output
     assert 0 < before[0] < middle[0] < after[0]
     assert after[1] == 0
     source = read("layers.py", folder)
     (folder / "layers.py").write_text(source.replace("out += b", "out -= b"), encoding="utf-8")
-    with pytest.raises(AssertionError, match=r"FAILED .*::layers.fc_forward"):
-        run_pytest(folder, "layers.py")
+    with pytest.raises(AssertionError, match=r"FAILED .*fc_forward"):
+        run_pytest(folder, *command)
 
 
 @pytest.mark.slow
 def test_all_tests_pass_or_wait(folder):
-    _, (passed, skipped) = run_pytest(folder)
-    assert passed > 100
-    assert skipped > 10
+    assert min(run_pytest(folder)[1]) > 5
 
 
 def client(folder, **options):
@@ -391,7 +382,7 @@ def test_hand_in_of_a_starter_in_which_nothing_is_written(folder):
 @pytest.mark.sample
 def test_a_way_through_the_notebook_in_one_kernel(folder):
     """Each stop names the next function; once it is written, without a restart, the cell runs."""
-    run, written, solution = client(folder, timeout=600), 0, nbformat.read(ROOT / NOTEBOOK, 4)
+    run, stops, solution = client(folder, timeout=600), [], nbformat.read(ROOT / NOTEBOOK, 4)
     answers = {c.id: c.source for c in solution.cells if "solution" in c.metadata.get("tags", [])}
     with run.setup_kernel(env={**os.environ, "MNIST_DIR": str(folder / "data")}):
         for index, cell in enumerate(run.nb.cells):
@@ -403,11 +394,9 @@ def test_a_way_through_the_notebook_in_one_kernel(folder):
                     run.execute_cell(cell, index)
                     break
                 except CellExecutionError as error:
-                    left = [t for t, part in zip(TODO, PARTS) if part.points or "Conv" in part.name]
-                    assert error.evalue in left[written : written + 1], cell.source
-                    written += 1
+                    stops.append(error.evalue)
                     write(folder, TODO.index(error.evalue) + 1)
-    assert written == len(left)
+    assert stops == [text for text in TODO if "input_gradient" not in text and "drop" not in text]
 
 
 COLAB = """
