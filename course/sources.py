@@ -108,7 +108,8 @@ def unanswered(notebook):
     found = {}  # in order, each once
     for cell in notebook.cells:
         if empty.search(cell.source):
-            found[re.split(r"\n|(?<=[.?]) ", cell.source)[0].strip("#*: ")] = None
+            text = cell.source.replace("**", "").lstrip("# ")
+            found[re.split(r"\n|(?<=[.?]) ", text)[0]] = None
         for output in cell.get("outputs", []):
             if _is_todo(output):
                 found[output.evalue.split(";")[0]] = None
