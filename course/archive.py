@@ -10,7 +10,7 @@ from support.process import print_escaped
 
 
 def pack(contents, executable=()):
-    """The bytes of a zip file of contents, bytes by name; a name that ends in / is a folder.
+    """Return the bytes of a zip file of contents, bytes by name; a name that ends in / is a folder.
 
     Those that executable names may be run.
     """

@@ -205,6 +205,8 @@ def _shown(cell, find):
 
 
 def _output(output, find):
+    if output.output_type == "error":
+        return [_code(f"{output.ename}: {output.evalue}")]
     data = output.data
     for kind in PICTURES:
         if kind in data:

@@ -43,7 +43,11 @@ PARTS = [
         "dx. The cache has the shape of out.",
         "Gradient of `relu_forward`, dx; at x = 0 this project takes the subgradient 0.",
     ),
-    Part("sigmoid_forward", "layers.py", 4, "out, and the cache that sigmoid_backward unpacks."),
+    Part(
+        "sigmoid_forward", "layers.py", 4,
+        "out, and the cache that sigmoid_backward unpacks. No exponential may overflow.",
+        "s(x) = 1 / (1 + e^-x), elementwise.",
+    ),
     Part(
         "sigmoid_backward", "layers.py", 4,
         "dx. The cache has the shape of out.",
@@ -59,12 +63,10 @@ PARTS = [
         "softmax_loss", "layers.py", 13,
         "the loss, a number, and dx. No score may overflow, and the loss stays finite.",
         "Softmax and cross-entropy: scores x (N, C), integer labels y (N,) -> loss, dx (N, C).\n\n"
-        "The loss is the mean over the N examples, in nats. For one example with scores s, label c"
-        "\nand m = max_k s_k::\n\n"
-        "    L = -log softmax(s)_c = -(s_c - m) + log sum_k exp(s_k - m)\n\n"
-        "Subtracting m changes nothing and keeps every exponent at or below 0. The loss is finite "
-        "for all\nfinite float32 scores, and for float64 scores up to half the largest float64. "
-        "dx is dL/dx, by a\nformula that you derive in the notebook.",
+        "The loss is the mean over the N examples, in nats, of -log softmax(s)_c for one example "
+        "with\nscores s and label c. It is finite for all finite float32 scores, and for float64 "
+        "scores up to\nhalf the largest float64. How no score overflows, and dx, dL/dx, you "
+        "derive in the notebook.",
     ),
     Part(
         "FullyConnectedNet.__init__", "fc_net.py", 8,
@@ -106,6 +108,8 @@ PARTS = [
     Part(
         "max_pool_forward_naive", "conv.py", 3,
         "out, and the cache that max_pool_backward_naive unpacks.",
+        "The largest pixel of each window of each channel, by the expression that you write in "
+        "the\nnotebook.",
     ),
     Part(
         "max_pool_backward_naive", "conv.py", 3,
@@ -118,6 +122,11 @@ PARTS = [
         "ConvNet.__init__", "conv_net.py", 0,
         "the list of layers (Conv, MaxPool, NORMALIZATIONS, Activation, FC, Dropout), which "
         "super().__init__ takes with input_dim and the settings.",
+    ),
+    Part(
+        "dropout_backward", "layers.py", 0,
+        "dx. The cache is the mask of dropout_forward.",
+        "Gradient of `dropout_forward`, dx.",
     ),
 ]  # fmt: skip
 POINTS = sum(part.points for part in PARTS)

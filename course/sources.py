@@ -1,6 +1,7 @@
 """Which files the project consists of, and whether they are those that a notebook ran and wrote."""
 
 import hashlib
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -28,6 +29,8 @@ ARCHIVE = (
     "benchmarks/*.png",
     "leaderboard/*.csv",
     "course/*.md",
+    "course/*.ipy",
+    "course/starter_tests/*.*",
     "course/*.typ",
     "course/grader/setup.sh",
     "course/grader/run_autograder",
@@ -36,26 +39,27 @@ ARCHIVE = (
 # The key under which an executed notebook keeps the checksums of what it ran and what it wrote.
 RECORD = "application/vnd.sources+json"
 AGAIN = "execute it from top to bottom"
+PLACE = "*Your answer:*"  # in the starter's notebook
 
 
 def files(root, patterns):
-    """The files that match and are not hidden, each once, relative to root with slashes."""
+    """Return the files that match and are not hidden, each once, relative to root with slashes."""
     found = {p.relative_to(root).as_posix(): None for q in patterns for p in sorted(root.glob(q))}
     return [name for name in found if not name.startswith(".")]
 
 
 def checksum(path):
-    """SHA-256 of a file of text; line ends of both kinds count the same."""
+    """Return the SHA-256 of a file of text; line ends of both kinds count the same."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def checksums(root):
-    """The checksums of what a notebook can report on, by name."""
+    """Return the checksums of what a notebook can report on, by name."""
     return {name: checksum(root / name) for name in files(root, REPORTED)}
 
 
 def record(root):
-    """The checksums of the sources in the folder root, and of the submission if there is one."""
+    """Return the checksums of the sources in root, and of the submission if there is one."""
     submission = root / SUBMISSION
     return checksums(root) | ({SUBMISSION: checksum(submission)} if submission.exists() else {})
 
@@ -72,10 +76,12 @@ def record_sources():
 def check_notebook(notebook, root):
     """Raise ValueError unless a notebook is fit to be handed in.
 
-    Its code cells were executed in order from the top, none ended in an error, and the sources in
-    the folder root are those that ran, as `record_sources` recorded them.
+    Its code cells were executed in order from the top, none ended in an error before something that
+    was still to be written did, and the sources in the folder root are those that ran, as
+    `record_sources` recorded them.
     """
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    is_whole = True
     for expected, cell in enumerate(cells, start=1):
         if cell.execution_count is None:
             raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} has not been executed; {AGAIN}")
@@ -85,7 +91,8 @@ def check_notebook(notebook, root):
                 f"expected {expected}; {AGAIN}"
             )
         for output in cell.outputs:
-            if output.output_type == "error":
+            is_whole = is_whole and not _is_todo(output)
+            if output.output_type == "error" and is_whole:
                 raise ValueError(f"{NOTEBOOK}: {cell_name(cell)} ended in {output.ename}")
     ran, here = _record(notebook), checksums(root)
     ran.pop(SUBMISSION, None)
@@ -93,6 +100,24 @@ def check_notebook(notebook, root):
         raise ValueError(
             f"{NOTEBOOK} is older than {', '.join(sorted(changed))}: it ran other versions; {AGAIN}"
         )
+
+
+def unanswered(notebook):
+    """Return the questions of a notebook without an answer, and what its cells stopped at."""
+    empty = re.compile(re.escape(PLACE) + r"\s*($|\*\*(Figure|Table) \d)")
+    found = {}  # in order, each once
+    for cell in notebook.cells:
+        if empty.search(cell.source):
+            text = cell.source.replace("**", "").lstrip("# ")
+            found[re.split(r"\n|(?<=[.?]) ", text)[0]] = None
+        for output in cell.get("outputs", []):
+            if _is_todo(output):
+                found[output.evalue.split(";")[0]] = None
+    return list(found)
+
+
+def _is_todo(output):
+    return output.output_type == "error" and output.evalue.startswith("TODO")
 
 
 def check_submission(notebook, root):
@@ -113,7 +138,7 @@ def check_submission(notebook, root):
 
 
 def _record(notebook):
-    """What the last call of record_sources in a notebook has recorded."""
+    """Return what the last call of record_sources in a notebook has recorded."""
     outputs = chain.from_iterable(c.outputs for c in notebook.cells if c.cell_type == "code")
     records = [o.data[RECORD] for o in outputs if RECORD in o.get("data", {})]
     if not records or not isinstance(records[-1], dict):
@@ -122,6 +147,6 @@ def _record(notebook):
 
 
 def cell_name(cell):
-    """How errors call a cell: by its first line."""
+    """Return how errors call a cell: by its first line."""
     first_line, *_ = cell.source.strip().split("\n")
     return f"cell {first_line!r:.80}"

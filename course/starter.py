@@ -10,149 +10,158 @@ import argparse
 import ast
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 
 from course.archive import pack, save
 from course.parts import PARTS
-from course.sources import NOTEBOOK, ROOT, cell_name, files
-from course.stubs import stub, without
+from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
+from course.stubs import document, stub
 
 HERE = Path(__file__).parent
-# What students get. The folder benchmarks is empty: the notebook saves a picture there.
-FILES = (
-    "*.py", "fast/*.py", "support/*.py", "tests/**/*.py", "datasets/README.md",
-    "datasets/make_sample.py", "datasets/mnist_sample.npz", "requirements.txt", "pyproject.toml",
+LEFT_OUT = ("course", "leaderboard")  # folders, but for what makes the hand-in
+HAND_IN = (
+    "course/__init__.py", "course/archive.py", "course/document.py", "course/hand_in.md",
+    "course/pdf.py", "course/sources.py", "course/writeup.py", "course/writeup.typ",
 )  # fmt: skip
-LEFT_OUT = ("course", "leaderboard")  # folders, and with them their tests
-TESTS_LEFT_OUT = (
-    "tests/test_notebook.py",  # of the executed notebook
-    "tests/test_torch.py",  # PyTorch's functions beside those of the assignment
-    "tests/test_search.py",  # trains in other processes, whose errors pytest does not see
-)
-# A second implementation of the networks, and what only it needs; tests that use it go with it.
-REFERENCE, NETWORKS, ITS_TABLE = "tests/reference.py", "fc_net_loss", "ACTIVATIONS"
+FILES = (
+    *HAND_IN, "*.py", "fast/*.py", "support/*.py", "datasets/README.md", "datasets/make_sample.py",
+    "datasets/mnist_sample.npz", "pyproject.toml", "tests/conftest.py", "tests/helpers.py",
+)  # fmt: skip
+TESTS = "course/starter_tests/*.*"  # which ask what the autograder asks
+# Docstrings of functions that stay whole, where their own hold the answer to a question.
+DOCSTRINGS = {
+    ("conv.py", "conv_backward"): "Gradients of `conv_forward`: dx, dw, db, by matrix products.",
+    ("conv.py", "max_pool_backward"): "As `max_pool_backward_naive`, slice by slice.",
+    ("fast/winograd.py", "backward"): "dimage (H, C, W, N), None unless need_dx, and dw.",
+}
+TOOLS = ("jupyterlab", "nbconvert", "ipykernel", "ipywidgets", "pytest")  # no file imports them
 ANSWER, SOLUTION, INSTRUCTOR = "answer", "solution", "instructor"  # tags of cells
-PLACE = "*Your answer:*"
+KEPT = re.compile(r"#+ .*|\*(\$[^$]+\$|[^*$])+\*")  # headings, and questions in italics
+CAPTION = re.compile(r"\*\*(Figure|Table) \d+\.\*\*")
 
 
 def make_starter(root=ROOT):
-    """The contents of the starter, bytes by name."""
-    contents = {"benchmarks/": b""}
-    for name in files(root, FILES):
-        text = (root / name).read_bytes()
-        if name.startswith("tests/") and name.endswith(".py"):
-            text = _tests(name, text)
-        if text is not None and (root / name).is_file():
-            contents[name] = text
+    """Return the contents of the starter, bytes by name."""
+    contents = {name: (root / name).read_bytes() for name in files(root, FILES)}
+    for name in files(root, (TESTS,)):
+        contents[f"tests/{Path(name).name}"] = (root / name).read_bytes()
     for number, part in enumerate(PARTS, start=1):
-        source = contents[part.file].decode("utf-8")
-        contents[part.file] = stub(source, part, number).encode("utf-8")
-    notebook = nbformat.read(root / NOTEBOOK, as_version=4)
-    contents[NOTEBOOK] = nbformat.writes(make_notebook(notebook)).encode("utf-8")
-    contents["conftest.py"] = (HERE / "starter_conftest.py").read_bytes()
-    contents["README.md"] = _readme().encode("utf-8")
-    return contents
+        contents[part.file] = stub(contents[part.file].decode(), part, number).encode()
+    for (file, name), text in DOCSTRINGS.items():
+        contents[file] = document(contents[file].decode(), name, text).encode()
+    notebook = make_notebook(nbformat.read(root / NOTEBOOK, as_version=4))
+    set_up = (HERE / "starter_cell.ipy").read_text(encoding="utf-8").strip()
+    notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up, id="set-up"))
+    trees = [ast.parse(content) for name, content in contents.items() if name.endswith(".py")]
+    trees += [_parse(_python(c.source)) for c in notebook.cells if c.cell_type == "code"]
+    imported = {name.split(".")[0] for tree in trees for name in _imported(tree)}
+    packages = (root / "requirements.txt").read_text(encoding="utf-8")
+    hand_in = (HERE / "hand_in.md").read_text(encoding="utf-8")
+    texts = {
+        NOTEBOOK: nbformat.writes(notebook),
+        "requirements.txt": _requirements(packages, imported),
+        "conftest.py": (HERE / "starter_conftest.py").read_text(encoding="utf-8"),
+        "README.md": _readme(),
+        "course/hand_in.md": re.sub("(?m)^.*`leaderboard/`.*\n", "", hand_in),
+    }
+    folder = {"benchmarks/": b""}  # where the notebook saves a picture
+    return contents | {name: text.encode() for name, text in texts.items()} | folder
 
 
-def _tests(name, text):
-    """A file of tests without what gives the answers away; None where it is left out."""
-    apart = name in TESTS_LEFT_OUT or name.startswith(tuple(f"tests/{f}/" for f in LEFT_OUT))
-    if apart or _imported(ast.parse(text)) & set(LEFT_OUT):
-        return None
-    names = (NETWORKS, ITS_TABLE) if name == REFERENCE else (NETWORKS,)
-    return without(text.decode("utf-8"), names).encode("utf-8")
+def _requirements(text, imported):
+    """Return the lines of requirements for packages that are imported, and for tools."""
+    groups = []
+    for title, *lines in map(str.splitlines, text.split("\n\n")):
+        needed = [line for line in lines if re.match(r"\w+", line)[0] in {*TOOLS, *imported}]
+        groups += ["\n".join([title, *needed])] if needed else []
+    return "\n\n".join(groups) + "\n"
 
 
 def _imported(tree):
-    """The first parts of the names that a module or a cell imports."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.split(".")[0])
-    return names
+    """Return the names of the modules that a module or a cell imports."""
+    nodes = list(ast.walk(tree))
+    whole = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    return whole | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
 def make_notebook(notebook):
-    """The notebook of the starter: no outputs, and no answers where tags of its cells say so."""
+    """Return the notebook of the starter: no outputs, and no answers where tags say so."""
     cells, level = [], 0
     for cell in notebook.cells:
         heading = re.match("(#+) ", cell.source) if cell.cell_type == "markdown" else None
         if heading and len(heading[1]) <= level:
             level = 0
-        tags = cell.metadata.get("tags", [])
-        if level or INSTRUCTOR in tags:
+        if level or INSTRUCTOR in cell.metadata.get("tags", []):
             level = level or (len(heading[1]) if heading else 0)
             continue
         try:
-            cells.append(_cell(cell, tags))
-        except ValueError as error:
+            cells.append(_cell(cell))
+        except (SyntaxError, ValueError) as error:
             raise ValueError(f"{NOTEBOOK}: {cell_name(cell)}: {error}") from error
     notebook.cells = cells
-    notebook.metadata.pop("widgets", None)
+    notebook.metadata = {"kernelspec": notebook.metadata.get("kernelspec", {})}
     return notebook
 
 
-def _cell(cell, tags):
-    """A cell of the starter. What stands in its metadata under "starter" goes into it."""
-    given = cell.metadata.pop("starter", {})
-    if unknown := set(given) - {"text", "keep", "todo"}:
+def _cell(cell):
+    """Return a cell of the starter. What its metadata has under "starter" goes into it."""
+    tags, given = cell.metadata.get("tags", []), cell.metadata.get("starter", {})
+    if unknown := set(given) - {"text", "todo"}:
         raise ValueError(f"its metadata has unknown entries {sorted(unknown)}")
-    cell.metadata.pop("execution", None)
-    if cell.cell_type == "markdown":
+    cell.metadata = {"tags": tags} if tags else {}
+    if cell.cell_type != "code":
         if given or ANSWER in tags:
-            cell.source = _text(cell.source, given, ANSWER in tags)
+            cell.source = _text(cell.source, given.values(), ANSWER in tags)
+        attached, shown = cell.pop("attachments", {}), unquote(cell.source)
+        if used := {name: a for name, a in attached.items() if f"attachment:{name}" in shown}:
+            cell.attachments = used
         return cell
     cell.outputs, cell.execution_count = [], None
     if SOLUTION in tags:
-        cell.source = given.get("text") or _without_assignments(cell.source, given.get("todo"))
-    if lost := _imported(_parse(cell.source)) & set(LEFT_OUT):
-        raise ValueError(f"imports {', '.join(lost)}, which students do not get; tag its section")
+        cell.source = given.get("text") or _without_assignments(cell.source, given.get("todo", []))
+    for name in _imported(_parse(_python(cell.source))):
+        if name.split(".")[0] in LEFT_OUT and f"{name.replace('.', '/')}.py" not in HAND_IN:
+            raise ValueError(f"imports {name}, which students do not get; tag its section")
     return cell
 
 
 def _text(source, given, is_answer):
-    """Headings and questions in italics of a text, what is given for it, and a place to answer."""
-    keep = given.get("keep", [])
-    parts = []
-    for paragraph in source.split("\n\n"):
-        is_question = re.fullmatch(r"\*[^*\s](.|\n)*[^*]\*", paragraph)
-        if paragraph.startswith(("# ", "## ")) or is_question:
-            parts.append(paragraph)
-        elif any(map(paragraph.startswith, keep)):
-            keep = [start for start in keep if not paragraph.startswith(start)]
-            parts.append(paragraph)
-    if keep:
-        raise ValueError(f"no paragraph begins with {keep[0]!r}")
-    parts += [given["text"]] if "text" in given else []
-    return "\n\n".join([*parts, *([PLACE] if is_answer else [])])
+    """Return headings and questions of a text, what is given, a place to answer, and captions."""
+    paragraphs = source.split("\n\n")
+    kept = [paragraph for paragraph in paragraphs if KEPT.fullmatch(paragraph)]
+    captions = [paragraph for paragraph in paragraphs if CAPTION.match(paragraph)]
+    return "\n\n".join([*kept, *given, *([PLACE] if is_answer else []), *captions])
 
 
-def _parse(source):
-    """The syntax tree of a cell, whose lines of IPython's count as blank."""
-    lines = ["" if line.startswith(("%", "!")) else line for line in source.split("\n")]
-    return ast.parse("\n".join(lines))
+def _python(source):
+    """Return the code of a cell as IPython runs it: its own commands are calls."""
+    return TransformerManager().transform_cell(source)
+
+
+def _parse(code):
+    return compile(code, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def _without_assignments(source, names):
-    """The code of a cell with an error in place of each assignment to one of the names."""
-    lines = source.split("\n")
-    for statement in reversed(_parse(source).body):
-        targets = {getattr(t, "id", "") for t in getattr(statement, "targets", [])}
-        if found := targets & set(names or ()):
-            [name] = found
-            names = [n for n in names if n != name]
-            error = f'raise NotImplementedError("TODO: {name}, your answer")'
-            lines[statement.lineno - 1 : statement.end_lineno] = [f"# TODO: {name} = ...", error]
-    if names is None or names:
-        raise ValueError(f"assigns to none of {names}, which its metadata names as its solution")
-    return "\n".join(lines)
+    """Return the code of a cell with an error in place of each assignment to one of the names."""
+    code, lines, missing = f"\n{source}\n", _python(source).split("\n"), set(names)
+    for statement in _parse(_python(source)).body:
+        old = "\n".join(["", *lines[statement.lineno - 1 : statement.end_lineno], ""])
+        for target in getattr(statement, "targets", []) if old in code else ():
+            if (name := getattr(target, "id", None)) in names:
+                missing.discard(name)
+                error = f'raise NotImplementedError("TODO: {name}, your answer")'
+                code = code.replace(old, f"\n# TODO: {name} = ...\n{error}\n")
+    if missing or not names:
+        raise ValueError(f"assigns to none of {sorted(missing)}, of which its solution consists")
+    return code.strip("\n")
 
 
 def _readme():
-    """The README of the starter, with the table of parts."""
+    """Return the README of the starter, with the table of parts."""
     rows = "\n".join(
         f"| {number} | `{part.name}` | `{part.file}` | {part.points or 'not graded'} |"
         for number, part in enumerate(PARTS, start=1)

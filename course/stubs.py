@@ -1,8 +1,9 @@
-"""Functions without their bodies, and back: the source texts are parsed, never searched.
+"""Functions without their bodies: source texts are parsed, never searched.
 
 A stub keeps the function's signature, its docstring, and the checks of its arguments: what leads
 the body and calls ``check_*``, ``as_*`` or ``_check*`` or only raises, and what unpacks a name
-before that. Then come a comment with what is to be written and an error that names the function.
+before that. Then come a comment with what is to be written and an error that names the function and
+the command that tests it.
 """
 
 import ast
@@ -13,7 +14,7 @@ CHECKS = ("check_", "as_", "_check")
 
 
 def find(source, name):
-    """The definition of a function, or of Class.method, as a node of the syntax tree."""
+    """Return the definition of a function, or of Class.method, as a node of the syntax tree."""
     node = ast.parse(source)
     for part in name.split("."):
         found = [n for n in node.body if getattr(n, "name", None) == part]
@@ -21,6 +22,18 @@ def find(source, name):
             raise ValueError(f"expected one definition of {name}, found {len(found)}")
         [node] = found
     return node
+
+
+def end(lines, node):
+    """Return how many lines there are up to a function's end, comments indented below included."""
+    stop = node.end_lineno
+    for i, line in enumerate(lines[stop:], start=stop + 1):
+        text = line.lstrip()
+        if text.startswith("#") and len(line) - len(text) > node.col_offset:
+            stop = i
+        elif text:
+            break
+    return stop
 
 
 def _is_docstring(statement):
@@ -41,7 +54,7 @@ def _is_unpacking(statement):
 
 
 def split(node):
-    """The statements of a function that its stub keeps, and those that it does not."""
+    """Return the statements of a function that its stub keeps, and those that it does not."""
     kept = int(_is_docstring(node.body[0]))
     for i, statement in enumerate(node.body[kept:], start=kept):
         if _is_check(statement):
@@ -52,62 +65,32 @@ def split(node):
 
 
 def message(part, number):
-    """What the error of a stub says. Numbers are the order of the assignment."""
+    """Return what the error of a stub says. Numbers are the order of the assignment."""
     graded = "" if part.points else " (not graded)"
-    return f"TODO {number}: write {part.name} in {part.file}{graded}"
+    tests = part.name.removesuffix(".__init__")
+    return f"TODO {number}: write {part.name} in {part.file}{graded}; test it: pytest -k {tests}"
 
 
 def stub(source, part, number):
-    """The source of a module with one function's body left out."""
+    """Return the source of a module with one function's body left out."""
     lines = source.splitlines(keepends=True)
     node = find(source, part.name)
     kept, left_out = split(node)
     indent = " " * left_out[0].col_offset
-    before = lines[: kept[-1].end_lineno if kept else left_out[0].lineno - 1]
-    if part.docstring and kept and _is_docstring(kept[0]):
-        before[kept[0].lineno - 1 : kept[0].end_lineno] = [_docstring(part.docstring, indent)]
-    comment = textwrap.wrap(
-        f"TODO: {part.task}", LINE, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
-    )
-    error = f'{indent}raise NotImplementedError("{message(part, number)}")'
-    return "".join(before) + "\n".join([*comment, error, ""]) + "".join(lines[node.end_lineno :])
+    comment = textwrap.wrap(f"# TODO: {part.task}", LINE - len(indent), subsequent_indent="# ")
+    todo, test = message(part, number).split("; ")
+    body = [*comment, "raise NotImplementedError(", f'    "{todo}; "', f'    "{test}"', ")\n"]
+    first = kept[-1].end_lineno if kept else left_out[0].lineno - 1
+    lines[first : end(lines, node)] = [textwrap.indent("\n".join(body), indent)]
+    source = "".join(lines)
+    return document(source, part.name, part.docstring) if part.docstring else source
 
 
-def _docstring(text, indent):
-    end = "\n" if "\n" in text else ""
-    return textwrap.indent(f'"""{text}{end}"""\n', indent)
-
-
-def restore(stubbed, solution, names):
-    """The source with functions replaced by those of the solution: `stub` undone."""
-    for name in names:
-        lines, whole = (text.splitlines(keepends=True) for text in (stubbed, solution))
-        old, new = find(stubbed, name), find(solution, name)
-        lines[_first(old) : old.end_lineno] = whole[_first(new) : new.end_lineno]
-        stubbed = "".join(lines)
-    return stubbed
-
-
-def _first(node):
-    """Where a definition begins, its decorators included, counted from 0."""
-    return min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
-
-
-def without(source, names):
-    """A module without some of its top-level definitions, and without all that uses them.
-
-    An import of a name from the module itself goes with it.
-    """
+def document(source, name, text):
+    """Return the source of a module with another docstring of one function."""
     lines = source.splitlines(keepends=True)
-    for node in reversed(ast.parse(source).body):
-        used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-        defined = {getattr(node, "name", None)}
-        if isinstance(node, ast.ImportFrom):
-            defined |= {alias.name for alias in node.names}
-        if (used | defined) & set(names):
-            first = _first(node) if hasattr(node, "decorator_list") else node.lineno - 1
-            stop = node.end_lineno
-            while stop < len(lines) and first and not lines[stop].strip():
-                stop += 1
-            del lines[first:stop]
+    [old, *_] = find(source, name).body
+    last = "\n" if "\n" in text else ""
+    new = textwrap.indent(f'"""{text}{last}"""\n', " " * old.col_offset)
+    lines[old.lineno - 1 : old.end_lineno] = [new]
     return "".join(lines)

@@ -6,6 +6,7 @@
 The folder ``hand_in`` then holds ``writeup.pdf``, ``code.zip`` and ``submission.csv``. What is not
 given stays a blank to be filled in by hand. When nothing has changed, the files come out the same,
 byte for byte. Where something cannot be handed in, one line says what, and an old hand-in stays.
+In the starter the title page says what is not answered; then there may be no submission.
 
 Pandoc reads the notebook's texts and Typst makes the PDF, with the layout that is in
 ``writeup.typ``. Both come with their Python packages. In between the notebook is a document of
@@ -63,7 +64,7 @@ def read_notebook(path):
 
 def make_pdf(notebook, fields, root):
     """The PDF: a title page with texts by the options of `FIELDS`, the notebook, its modules."""
-    listings = {}
+    listings, missing = {}, sources.unanswered(notebook)
     for name in sources.files(root, sources.MODULES):
         try:
             listings[name] = (root / name).read_text(encoding="utf-8")
@@ -80,7 +81,8 @@ def make_pdf(notebook, fields, root):
             "title": title,
             "label": label,
             "certification": CERTIFICATION,
-            "fields": [[label, fields.get(option) or None] for option, label in FIELDS.items()],
+            "fields": [[label, fields.get(option) or None] for option, label in FIELDS.items()]
+            + ([["Not answered", "; ".join(missing)]] if missing else []),
             "sources": listings,
         }
         (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
@@ -126,18 +128,18 @@ def main(arguments=None):
         out = Path(fields.pop("out")).expanduser()
         notebook = read_notebook(ROOT / NOTEBOOK)
         check_notebook(notebook, ROOT)
-        num_predictions = check_submission(notebook, ROOT)
-        contents = {
-            SUBMISSION: (ROOT / SUBMISSION).read_bytes(),
-            "code.zip": make_archive(fields, ROOT),
-            "writeup.pdf": make_pdf(notebook, fields, ROOT),
-        }
+        contents, predictions = {}, "no submission"
+        if (ROOT / SUBMISSION).exists() or not sources.unanswered(notebook):
+            predictions = f"{SUBMISSION} ({check_submission(notebook, ROOT):,} predictions)"
+            contents[SUBMISSION] = (ROOT / SUBMISSION).read_bytes()
+        contents["code.zip"] = make_archive(fields, ROOT)
+        contents["writeup.pdf"] = make_pdf(notebook, fields, ROOT)
         replace_files(out, contents)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"writeup: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("writeup: stopped by Ctrl-C; nothing was written")
-    print_escaped(f"{out}: writeup.pdf, code.zip, {SUBMISSION} ({num_predictions:,} predictions)")
+    print_escaped(f"{out}: writeup.pdf, code.zip, {predictions}")
 
 
 def _line(text):

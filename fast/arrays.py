@@ -1,4 +1,4 @@
-"""Tricks with arrays: the layout of images in memory, and masks.
+"""Tricks with arrays: the layout of images in memory, and products with booleans.
 
 The fast convolution and pooling work on images laid out as (H, C, W, N): the same pixel of all
 images of a batch is one run of numbers, and all that a window sees on its way along a row of the
@@ -41,17 +41,17 @@ def patches(unfolded, mask_h, stride):
     return windows.reshape(len(windows), mask_h * channels * mask_w, out_w * n)
 
 
-def masked(values, mask):
-    """Return the values where mask is True, 0 elsewhere; values * mask makes infinity NaN there.
+def times(values, flags):
+    """Return the product with booleans; inf * False is 0 here, not NaN.
 
-    The bits of each number are multiplied, as an integer: np.where takes ten times as long.
+    The bits of each number are multiplied, as an integer, which is as fast as `*`.
     """
-    return (values.view(f"i{values.itemsize}") * mask).view(values.dtype)
+    return (values.view(f"i{values.itemsize}") * flags).view(values.dtype)
 
 
 def route_to_first_max(dout, out, arrays):
     """Yield the gradient of each array: dout where it is the first that equals out, 0 elsewhere."""
-    rest = dout.view(f"i{dout.itemsize}")  # bits, as in `masked`
+    rest = dout.view(f"i{dout.itemsize}")  # bits, as in `times`
     for array in arrays[:-1]:
         share = rest * (array == out)
         yield share.view(dout.dtype)

@@ -6,6 +6,7 @@ import io
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course.document import WIDGET
@@ -43,12 +44,7 @@ def notebook(root):
     plt.close()
     picture = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": "<Figure>"}
     columns = [f"rather wide column {i}" for i in range(12)]
-    header = "".join(f"<th>{column}</th>" for column in columns)
-    row = "".join(f"<td>{i}.25</td>" for i in range(12))
-    table = (
-        "<div><style>th {color: red}</style><table><thead><tr>" + header + "</tr></thead>"
-        "<tbody><tr>" + row + "</tr></tbody></table></div>"
-    )
+    table = pd.DataFrame([[i + 0.25 for i in range(12)]], columns=columns).to_html(index=False)
     outputs = [
         [new_output("display_data", {"text/plain": "2 files", RECORD: record(root)})],
         [

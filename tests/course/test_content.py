@@ -75,39 +75,30 @@ def text_of(pages):
     return " ".join(" ".join(page.extract_text() for page in pages).split())
 
 
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        ("stream", '~~~~~~\n#panic("run")\n~~~~~~'),
-        ("stream", '```\n#panic("run")\n```'),
-        ("text/plain", '~~~~~~~~~~~~\n#panic("run")'),
-        ("code", '"""\n~~~~~~\n#panic("run")\n"""'),
-        ("text/markdown", '~~~python\n~~~\n#panic("run")\n~~~'),
-        ("markdown", '```{=typst}\n#panic("run")\n```'),
-        ("markdown", '`#panic("run")`{=typst}'),
-        ("markdown", '~~~a```#panic("run")\npanic\n~~~'),
-        ("markdown", 'panic [a]{typst:text:fill="panic()"}'),
-        ("markdown", '# panic {typst:text:fill="panic()"}'),
-        ("markdown", '---\ntitle: a\n---\n\n#panic("run")'),
-        ("markdown", '$\\text{" #panic() }$'),
-        ("markdown", '[a" #panic()](https://a.org/"#panic())'),
-        ("markdown", "**Figure 1.** ] #panic()"),
-        ("markdown", r"] #panic() \\] #panic():"),
-        ("markdown", "# ] #panic\n\n[a](#]-#panic)"),
-        ("stream", "] #panic()"),
-        ("markdown", '#read("/etc/passwd") #set page(width: 9pt) #include "panic"'),
-        ("text/html", "<table><tr><td typst:fill='panic()'>panic</td></tr></table>"),
-        ("text/html", "<pre class='a```#panic()'>panic</pre>"),
-        ("text/html", '<b>#panic("run")</b>'),
-        ("text/latex", '\\texttt{\\#panic("run")}'),
+HOSTILE = {
+    "stream": ['~~~~~~\n#panic("run")\n~~~~~~'],
+    "text/plain": ['~~~~~~~~~~~~\n#panic("run")'],
+    "code": ['"""\n~~~~~~\n#panic("run")\n"""'],
+    "text/markdown": ['~~~python\n~~~\n#panic("run")\n~~~'],
+    "markdown": [
+        '```{=typst}\n#panic("run")\n```', '`#panic("run")`{=typst}',
+        '~~~a```#panic("run")\npanic\n~~~', 'panic [a]{typst:text:fill="panic()"}',
+        '---\ntitle: a\n---\n\n#panic("run")', '$\\text{" #panic() }$',
+        '[a" #panic()](https://a.org/"#panic())', "**Figure 1.** ] #panic()",
+        r"] #panic() \\] #panic():", "# ] #panic\n\n[a](#]-#panic)",
+        '#read("/etc/passwd") #set page(width: 9pt) #include "panic"',
     ],
-)
+    "text/html": ["<table><tr><td typst:fill='panic()'>panic</td></tr></table>",
+                  "<pre class='a```#panic()'>panic</pre>"],
+    "text/latex": ['\\texttt{\\#panic("run")}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content"), [(k, c) for k in HOSTILE for c in HOSTILE[k]])
 def test_nothing_runs(kind, content, root):
     pages = pages_of(root, cell(kind, content))
     assert all(round(page.mediabox.width) == A4 for page in pages)
-    text = text_of(pages)
-    assert "panic" in text
-    assert "The end." in text
+    assert re.search("panic.*The end[.]", text_of(pages))
 
 
 @pytest.mark.parametrize("unclosed", ["```python\nx = 1", "~~~~", "<!-- open", "$$ open", "<div>"])
@@ -119,10 +110,7 @@ def test_a_cell_ends_where_it_ends(unclosed, root):
 @pytest.mark.parametrize(
     ("kind", "content", "shown"),
     [
-        ("text/html", "<table><tr><td colspan=2>a</td></tr><tr><td>b</td><td>c</td></tr></table>",
-         "a b c"),
         ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
-        ("data", {"text/html": "<div></div>", "text/plain": "as text"}, "as text"),
         ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
         ("text/latex", "a \\input{/etc/hosts} b", "a \\input{/etc/hosts} b"),
         ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
@@ -134,9 +122,7 @@ def test_a_cell_ends_where_it_ends(unclosed, root):
         ("markdown", "<table><tr><td><br><ul><li>a</li></ul></td></tr></table>", "\u2022 a"),
         ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
         ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
-        ("markdown", "---\ntitle: heading\n---", "title: heading"),
         ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
-        ("markdown", "A<br>B <b>C</b>\n\n<table>\n<tr><td>D</td></tr>\n</table>", "A B C D"),
     ],
 )  # fmt: skip
 def test_outputs_and_texts_are_shown(kind, content, shown, root):
@@ -146,19 +132,13 @@ def test_outputs_and_texts_are_shown(kind, content, shown, root):
 @pytest.mark.parametrize(
     ("kind", "content"),
     [
-        ("image/png", PNG),
-        ("image/jpeg", as_text(picture("jpeg"))),
-        ("image/gif", as_text(picture("gif"))),
-        ("image/webp", as_text(picture("webp"))),
+        *[(f"image/{form}", as_text(picture(form))) for form in ("png", "jpeg", "gif", "webp")],
         ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
         ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
-        ("text/html", '<img src="a%20picture.png">'),
         ("text/markdown", "![](./a%20picture.png)"),
         ("markdown", "![a](attachment:b%20c.png)"),
-        ("markdown", f"![a](data:image/png;base64,{PNG})"),
         ("markdown", '![a](<a picture.png> "title") beside text'),
         ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
-        ("markdown", '<center>\n<img src="attachment:b c.png">\n</center>'),
     ],
 )
 def test_pictures_are_shown(kind, content, root):
@@ -171,12 +151,9 @@ def test_pictures_are_shown(kind, content, root):
 @pytest.mark.parametrize(
     ("kind", "content", "metadata", "width"),
     [
-        ("image/png", PNG, {}, []),
-        ("image/png", PNG, {"image/png": {"width": 450}}, [["width", "50%"]]),
         ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
         ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
         ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
-        ("text/html", '<img src="a picture.png" width="90%">', {}, []),
     ],
 )
 def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width, root):
@@ -184,14 +161,6 @@ def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width,
     nb.cells[0].outputs[0].metadata = metadata
     [shown] = [block for block in to_blocks(nb, root, root) if block["t"] in ("Para", "Plain")]
     assert shown["c"][0]["c"][0] == ["", [], width]
-
-
-def test_a_drawing_is_shown(root):
-    nothing, drawing = (pages_of(root, cell("image/svg+xml", svg)) for svg in (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', SVG
-    ))  # fmt: skip
-    sizes = [len(pages[-1].get_contents().get_data()) for pages in (nothing, drawing)]
-    assert sizes[1] > sizes[0]
 
 
 @pytest.mark.parametrize(
@@ -202,13 +171,8 @@ def test_a_drawing_is_shown(root):
         ("text/html", "<section role='doc-endnotes'><ol><li>x</ol></section>", "text/html"),
         ("text/html", "<div><script>x</script></div>", "nothing of its output can be printed"),
         ("image/png", as_text(picture("png")[:60]), "failed to decode image"),
-        ("image/png", "%%%", "unknown image format"),
-        ("image/bmp", "Qk0=", "image/bmp"),
-        ("image/svg+xml", "<svg", "unknown image format"),
         ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
-        ("text/html", '<img src="none.png">', "picture 'none.png' is not in the project's folder"),
         ("markdown", "![a](../outside.png)", "picture '../outside.png' is not in the project's"),
-        ("markdown", "![a](/etc/passwd)", "picture '/etc/passwd' is not in the project's folder"),
         ("markdown", "![a](https://a.org/b.png)", "picture 'https://a.org/b.png' is not in the"),
         ("markdown", "![a](layers.py)", "<embed> cannot be printed"),
         ("markdown", "![a](attachment:c.png)", "picture 'attachment:c.png' cannot be read"),
@@ -241,21 +205,15 @@ def use_fonts(monkeypatch, *folders):
     monkeypatch.setattr(typst, "Fonts", only)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Zo\xeb \xc5ngstr\xf6m \u0141uk\xe1\u0161",
-        "\u0393\u03b9\u03ce\u03c1\u03b3\u03bf\u03c2",
-        "\u042e\u043b\u0438\u044f",
-        "\u05d0\u05d1",
-        "\u0623\u062d\u0645\u062f",
-        '#panic() $a_b$ *c* `d` "e" \\f @g <h>',
-    ],
-)
-def test_names_are_shown(name, root, monkeypatch):
+# Latin, Greek, Cyrillic, Hebrew, Arabic, Typst.
+NAMES = "\xeb\xc5\u0141\u0161\u0393\u03ce \u042e\u044f \u05d0\u05d1 \u0623\u062d "
+NAMES += '#panic() $a_b$ *c* `d` "e" \\f @g <h>'
+
+
+def test_names_are_shown(root, monkeypatch):
     use_fonts(monkeypatch)
-    shown = unicodedata.normalize("NFKC", text_of(pages_of(root, name=name)[:1]))
-    assert set(name) <= set(shown)
+    shown = unicodedata.normalize("NFKC", text_of(pages_of(root, name=NAMES)[:1]))
+    assert set(NAMES) <= set(shown)
 
 
 def test_long_words_stay_on_the_page(root):
@@ -266,9 +224,7 @@ def test_long_words_stay_on_the_page(root):
         assert max(map(len, text.split())) <= 100
 
 
-@pytest.mark.parametrize(
-    "character", ["\u674e", "\u7530", "\u304f", "\uae40", "\u0e2a", "\U0001f642", "\U0001f680"]
-)
+@pytest.mark.parametrize("character", ["\u674e", "\uae40", "\u0e2a", "\U0001f642"])
 def test_a_character_without_a_font_is_named(character, root, monkeypatch):
     use_fonts(monkeypatch)
     missing = f"no font has the character {character}; install"
@@ -281,16 +237,9 @@ def test_a_character_without_a_font_is_named(character, root, monkeypatch):
         pages_of(root)
 
 
-def test_fonts_of_the_machine_are_used_where_needed(root, tmp_path, monkeypatch):
-    (tmp_path / "fonts").mkdir()
-    (tmp_path / "fonts/a.ttf").write_bytes((FONTS / "DejaVuSans.ttf").read_bytes())
-    use_fonts(monkeypatch, tmp_path / "fonts")
-    name = "\U0001f600"  # which DejaVu Sans has
-    assert name in text_of(pages_of(root, name=name)[:1])
-
-
-def test_boxes_in_place_of_characters_are_no_font(root, monkeypatch):
-    use_fonts(monkeypatch, FONTS)  # with matplotlib's LastResort, which has boxes for all
+def test_fonts_of_the_machine_are_used_where_needed(root, monkeypatch):
+    use_fonts(monkeypatch, FONTS)  # DejaVu Sans, and LastResort, which has boxes for all
+    assert "\U0001f600" in text_of(pages_of(root, name="\U0001f600")[:1])
     with pytest.raises(ValueError, match=r"^--name: no font has the character \u674e"):
         pages_of(root, name="\u674e")
 
