@@ -131,7 +131,6 @@ class Solver:
 
     def __post_init__(self):
         examples.check_model("Solver", self.model)
-        checks.check_number("Solver", positive=True, lr_decay=self.lr_decay)
         for name in ("batch_size", "num_epochs", "print_every"):
             checks.check_integer("Solver", **{name: getattr(self, name)})
         samples = "num_train_samples num_val_samples"
@@ -141,6 +140,7 @@ class Solver:
         parts = examples.check_examples("Solver", self.data)
         self.X_train, self.y_train, self.X_val, self.y_val = parts.values()
         self.optim_config = complete_options("Solver", self.update_rule, self.optim_config)
+        examples.check_sense(self)
         self.optim_configs = {
             name: complete_config(self.update_rule, w, dict(self.optim_config))
             for name, w in self.model.params.items()

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from support.checks import check_integer, check_kind, describe, is_exact_ndarray
+from support.checks import check_integer, check_kind, check_number, describe, is_exact_ndarray
 
 PARTS = ("X_train", "y_train", "X_val", "y_val")
 LOOKED_AT = 100  # examples
@@ -21,7 +21,7 @@ class NotFiniteError(ValueError):
 
 
 def check_model(function, model):
-    """A model has a dict ``params`` of float arrays and a method ``loss``."""
+    """Check that a model has a dict ``params`` of float arrays and a method ``loss``."""
     params = getattr(model, "params", None)
     if not isinstance(params, dict) or not callable(getattr(model, "loss", None)):
         raise TypeError(
@@ -36,7 +36,7 @@ def check_model(function, model):
 
 
 def check_examples(function, data):
-    """The parts of a dict that training needs, checked; X_val and y_val are empty where absent.
+    """Return the parts of a dict that training needs, checked; validation is empty where absent.
 
     X may be any array that is indexed by an array, a memory map too: only its shape is looked at,
     and whether the first floats are of a size that a network can work with.
@@ -61,7 +61,7 @@ def _check_part(function, data, part):
 
 
 def check_labels(function, X, y, names=("X", "y")):
-    """Examples, and one label from 0 on for each of them."""
+    """Return examples, and one label from 0 on for each of them."""
     is_array = isinstance(getattr(X, "shape", None), tuple) and X.shape
     if not is_array or isinstance(X, np.ma.MaskedArray | np.matrix | memoryview):
         raise TypeError(f"{function}: {names[0]} must be an array, got {describe(X)}")
@@ -105,23 +105,51 @@ def check_finite(function, name, X):
         raise ValueError(f"{function}: {name} holds NaN or infinite numbers")
 
 
+def check_sense(solver):
+    """Refuse the options of a `Solver` with which nothing is learned, or all is forgotten."""
+    rate = solver.optim_config["learning_rate"]
+    check_number("Solver", positive=True, lr_decay=solver.lr_decay, learning_rate=rate)
+    if solver.schedule and not any(solver.schedule(i / 10) for i in range(10)):
+        raise ValueError("Solver: schedule returns the factor 0 all the time")
+    if solver.batch_size == 1 and getattr(solver.model, "buffers", None):
+        raise ValueError("Solver: batch_size must be more than 1 where batches are normalized")
+    reg = getattr(solver.model, "reg", 0)
+    if "sgd" in solver.update_rule and rate * reg >= 1:
+        raise ValueError(
+            f"Solver: learning_rate {rate} and reg {reg} of the model undo all weights"
+        )
+
+
 def accuracy(function, model, X, y, batch_size):
     """Return the fraction of the examples whose highest score is that of their label."""
     if len(y) == 0:
         raise ValueError(f"{function}: X must hold examples, got none")
-    return float(np.mean(predict_labels(function, model, X, batch_size) == y))
+    num_right = 0
+    for i, scores in _scores(function, model, X, batch_size):
+        labels = y[i : i + len(scores)]
+        if labels.max() >= scores.shape[1]:
+            raise ValueError(
+                f"{function}: y must hold labels of the model's {scores.shape[1]} classes, "
+                f"from 0 on, got {labels.max()}"
+            )
+        num_right += np.count_nonzero(scores.argmax(axis=1) == labels)
+    return num_right / len(y)
 
 
 def predict_labels(function, model, X, batch_size):
-    """Class of the highest score of each example, (N,) int64, from ``model.loss(X) -> scores``.
+    """Return the class of the highest score of each example, (N,) int64."""
+    labels = [scores.argmax(axis=1) for _, scores in _scores(function, model, X, batch_size)]
+    return np.concatenate([np.empty(0, np.int64), *labels])
 
-    batch_size examples are run at a time, which bounds the memory. Scores that are not finite are
-    a NotFiniteError, as NaN would win every comparison.
+
+def _scores(function, model, X, batch_size):
+    """Yield the place and the scores of batches, which bounds the memory.
+
+    Scores that are not finite are a NotFiniteError, as NaN would win every comparison.
     """
     check_integer(function, batch_size=batch_size)
     if not isinstance(getattr(X, "shape", None), tuple) or not X.shape:
         raise TypeError(f"{function}: X must be an array of examples, got {describe(X)}")
-    labels = [np.empty(0, np.int64)]
     for i in range(0, len(X), batch_size):
         batch = X[i : i + batch_size]
         scores = model.loss(batch)
@@ -136,5 +164,4 @@ def predict_labels(function, model, X, batch_size):
                 "X or the parameters hold NaN, infinite or too large numbers",
                 batch,
             )
-        labels.append(scores.argmax(axis=1))
-    return np.concatenate(labels)
+        yield i, scores

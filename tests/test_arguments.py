@@ -58,8 +58,8 @@ CALLS = {
     **{name: (getattr(N, name), {"x": X, "gamma": ONES, "beta": ONES, param: TRAIN}) for name, param
        in (("batchnorm_forward", "bn_param"), ("layernorm_forward", "ln_param"))},
     "bn_param": (lambda **param: N.batchnorm_forward(X, ONES, ONES, param),
-                 {"mode": "test", "eps": 0.1, "momentum": 0.5, "running_mean": ONES,
-                  "running_var": ONES}),
+                 {"mode": "test", "eps": 0.1, "momentum": 0.5, "running_mean": ONES.copy(),
+                  "running_var": ONES.copy()}),
     "groupnorm_forward": (N.spatial_groupnorm_forward,
                           {"x": IMAGES, "gamma": ONE, "beta": ONE, "G": 1, "gn_param": {}}),
     "convolve_1d": (partial(C.convolve_1d, mask=B), {"signal": B}),

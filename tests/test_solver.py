@@ -261,13 +261,37 @@ def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
 def test_check_accuracy(toy_data):
     solver = Solver(Recorder(), recorder_data(), verbose=False, seed=0)
     X = np.arange(1000)[:, None]
-    y = np.where(X[:, 0] < 250, X[:, 0] % 4, 9)
+    y = np.where(X[:, 0] < 250, X[:, 0], X[:, 0] + 1) % 4
     for batch_size in (1, 7, 1000, 5000):
         assert solver.check_accuracy(X, y, batch_size=batch_size) == 0.25
     assert solver.check_accuracy(X, y, num_samples=10_000) == 0.25
     assert abs(solver.check_accuracy(X, y, num_samples=400) - 0.25) < 0.1
     with pytest.raises(ValueError, match=r"Solver\.check_accuracy: X must hold examples"):
         solver.check_accuracy(X[:0], y[:0])
+
+
+BN, RATE = {"normalization": "batchnorm"}, {"learning_rate": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("net", "options", "name"),
+    [
+        ({}, {"optim_config": {"learning_rate": 0}}, "learning_rate"),
+        ({}, {"schedule": lambda t: 0.0}, "schedule"),
+        ({"reg": 4}, {"optim_config": RATE}, "reg"),
+        (BN, {"batch_size": 1}, "batch_size"),
+    ],
+)
+def test_options_without_sense_are_refused(net, options, name, toy_data):
+    with pytest.raises(ValueError, match=name):
+        make_solver(toy_data, net=FullyConnectedNet(2, [4], 2, seed=0, **net), **options)
+
+
+def test_labels_of_no_class_are_refused_before_the_first_step(toy_data):
+    solver = make_solver({**toy_data, "y_val": toy_data["y_val"] + 1})  # 1 and 2 for 0 and 1
+    with pytest.raises(ValueError, match="labels of the model's 2 classes, from 0 on, got 2"):
+        solver.train()
+    assert solver.iteration == 0
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):

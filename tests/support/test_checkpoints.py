@@ -145,7 +145,10 @@ def test_run_that_is_about_to_diverge_resumes_as_it_was(toy_data, tmp_path):
         ({"net": Plain(fc_net(), buffers={"names": np.array([{}], object)})}, "objects"),
         ({"net": Plain(fc_net(), buffers={"W1": np.zeros(1)})}, "W1"),
         ({"net": Plain(fc_net(), settings=[1])}, "list"),
-        ({"schedule": partial(partial(floor, floor=np.random.default_rng(0)))}, "schedule"),
+        (
+            {"schedule": partial(partial(lambda t, rng: 1.0, rng=np.random.default_rng(0)))},
+            "schedule",
+        ),
         ({"transform": partial(noise, table=np.array([{}], object))}, "objects"),
         ({"data": {"X_train": np.array([[{}], [{}]]), "y_train": [0, 1]}}, "objects"),
     ],
@@ -172,7 +175,7 @@ FLOOR, PHILOX = {"schedule": partial(floor, floor=0.1)}, np.random.Generator(np.
     [
         ({}, {"net": fc_net(hidden_dim=[17])}, "another model: .*W1 is .*16.* there and .*17"),
         ({}, {"net": fc_net(dtype=np.float64)}, "another model: .*float32.* there and .*float64"),
-        ({}, {"net": fc_net(reg=10)}, "another model: reg"),
+        ({}, {"net": fc_net(reg=1)}, "another model: reg"),
         ({"net": fc_net(dropout=0.2)}, {"net": fc_net(dropout=0.1)}, "another model"),
         ({}, {"net": Plain(fc_net())}, "another model"),
         ({"net": Plain(fc_net())}, {"net": Plain(fc_net(activation="tanh"))}, "another model"),
