@@ -50,9 +50,9 @@ class DataParallel:
     Loss and gradients are the means over the parts, weighted by their sizes, and so those of the
     whole batch, to rounding. NumPy lets other threads run while it computes; so all layers use all
     cores, where threads of the matrix products speed up nothing but these. What it is worth depends
-    on the network: a `ConvNet` on two cores is trained 1.3 to 1.5 times as fast, most
-    fully-connected networks more slowly (measured by ``benchmarks/fewer_multiplications.py``). What
-    else a network has, its parameters and methods, this model has too.
+    on the network: a `ConvNet` on two cores is trained 1.3 times as fast, most fully-connected
+    networks more slowly (``benchmarks/conv.py``, ``benchmarks/fc.py``). What else a network has,
+    its parameters and methods, this model has too.
 
     Parameters
     ----------
