@@ -50,13 +50,16 @@ def fc_net_loss(weights, biases, X, y, activation, reg):
     return loss, dW, db
 
 
+def as_in_networks(*arrays):
+    """The same images in the layout in which one layer of a network gives them to the next."""
+    return [a.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2) for a in arrays]
+
+
 def update_rules():
     """The published update rules for one number: name -> f(w, gradients, hyperparameters) -> w."""
 
     def sgd(w, gradients, learning_rate):
-        for g in gradients:
-            w = w - learning_rate * g
-        return w
+        return w - sum(learning_rate * g for g in gradients)
 
     def sgd_momentum(w, gradients, learning_rate, momentum):
         v = 0.0

@@ -3,10 +3,13 @@
 What they have in common with other layers is in test_convention.py.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import as_in_networks
 from scipy.signal import correlate2d
 
 import conv as C
@@ -16,7 +19,7 @@ CONV = {"naive": (C.conv_forward_naive, C.conv_backward_naive),
         "fast": (C.conv_forward, C.conv_backward)}  # fmt: skip
 POOL = {"naive": (C.max_pool_forward_naive, C.max_pool_backward_naive),
         "fast": (C.max_pool_forward, C.max_pool_backward)}  # fmt: skip
-naive_and_fast = pytest.mark.parametrize("kind", CONV)
+naive_and_fast = pytest.mark.parametrize("kind", ["naive", "fast"])
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -54,26 +57,21 @@ def pool_cases(draw, ties=True):
     return x, {"pool_height": height, "pool_width": width, "stride": draw(st.integers(1, 4))}
 
 
-def as_in_networks(*arrays):
-    """The same images in the layout in which one layer of a network gives them to the next."""
-    return [a.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2) for a in arrays]
-
-
 def check_conv(kind, x, w, b, param):
     forward, backward = CONV[kind]
-    check = check_layer(lambda x, w, b: forward(x, w, b, param), backward, x, w, b)
+    check = check_layer(partial(forward, conv_param=param), backward, x, w, b)
     assert check.passed, check
-    assert [row.name for row in check.rows] == ["x", "w", "b"]
 
 
 def check_pool(kind, x, param):
     forward, backward = POOL[kind]
-    check = check_layer(lambda x: forward(x, param), backward, x)
+    check = check_layer(partial(forward, pool_param=param), backward, x)
     assert check.passed, check
     assert check.rows[0].kinks == 0, check
 
 
 @given(case=conv_cases())
+@settings(max_examples=30)
 def test_conv_gradients(case):
     check_conv("fast", *case)
 
@@ -81,10 +79,8 @@ def test_conv_gradients(case):
 @naive_and_fast
 @pytest.mark.parametrize(
     ("image", "mask", "stride", "pad"),
-    [((4, 5), (1, 1), 1, 0), ((4, 5), (1, 1), 2, 1), ((4, 5), (1, 3), 1, 0),
-     ((5, 4), (3, 1), 2, 0), ((4, 3), (4, 3), 1, 0), ((2, 3), (4, 5), 1, 1),
-     ((5, 6), (3, 2), 2, 0), ((6, 5), (2, 3), 3, 1), ((5, 5), (3, 3), 1, 1),
-     ((3, 3), (2, 2), 5, 0), ((2, 2), (2, 1), 1, 3)],
+    [((4, 5), (1, 1), 2, 1), ((4, 5), (1, 3), 1, 0), ((2, 3), (4, 5), 1, 1),
+     ((6, 5), (2, 3), 3, 1), ((3, 3), (2, 2), 5, 0), ((2, 2), (2, 1), 1, 3)],
 )  # fmt: skip
 def test_conv_gradients_of_special_shapes(kind, image, mask, stride, pad, rng):
     x, w = rng.standard_normal((2, 2, *image)), rng.standard_normal((2, 2, *mask))
@@ -92,7 +88,7 @@ def test_conv_gradients_of_special_shapes(kind, image, mask, stride, pad, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(case=conv_cases(many=True), in_net=st.booleans())
 def test_fast_conv_agrees_with_naive(dtype, case, in_net):
     *arrays, param = case
@@ -137,15 +133,9 @@ def test_conv_by_hand(kind):
     np.testing.assert_array_equal(db, [3, 3])
     none, *gradients = backward(dout, cache, need_dx=False)
     assert none is None
-    np.testing.assert_array_equal(gradients[0], dw)
-    np.testing.assert_array_equal(gradients[1], db)
-
-
-@naive_and_fast
-def test_conv_with_stride_and_padding_by_hand(kind):
-    x = np.arange(1.0, 10).reshape(1, 1, 3, 3)
-    param = {"stride": 3, "pad": 1}
-    out, _ = CONV[kind][0](x, np.ones((1, 1, 2, 2)), np.zeros(1), param)
+    assert all((a == b).all() for a, b in zip(gradients, (dw, db), strict=True))
+    x, param = np.arange(1.0, 10).reshape(1, 1, 3, 3), {"stride": 3, "pad": 1}
+    out, _ = forward(x, np.ones((1, 1, 2, 2)), np.zeros(1), param)
     np.testing.assert_array_equal(out, [[[[1, 3], [7, 9]]]])
     assert param == {"stride": 3, "pad": 1}
 
@@ -158,8 +148,7 @@ def test_pool_gradients(case):
 @naive_and_fast
 @pytest.mark.parametrize(
     ("image", "window", "stride"),
-    [((4, 6), (2, 2), 2), ((5, 5), (3, 3), 2), ((5, 4), (5, 4), 1), ((5, 7), (1, 3), 1),
-     ((4, 5), (2, 1), 3), ((3, 3), (1, 1), 2)],
+    [((4, 6), (2, 2), 2), ((5, 5), (3, 3), 2), ((5, 7), (1, 3), 1), ((4, 5), (2, 1), 3)],
 )  # fmt: skip
 def test_pool_gradients_of_special_shapes(kind, image, window, stride, rng):
     x = rng.permutation(2.0 * np.arange(4 * np.prod(image))).reshape(2, 2, *image)
@@ -190,11 +179,7 @@ def test_pool_by_hand(kind):
     np.testing.assert_array_equal(out, [[[[9, 9], [9, 9]]]])
     dx = backward(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), cache)
     np.testing.assert_array_equal(dx, [[[[0, 0, 0], [0, 10, 0], [0, 0, 0]]]])
-
-
-@naive_and_fast
-def test_on_a_tie_the_first_in_row_major_order_gets_the_gradient(kind):
-    forward, backward = POOL[kind]
+    # On a tie the first in row-major order gets the gradient.
     x = np.array([[[[0.0, 7.0, 5.0, 5.0], [7.0, 7.0, 5.0, 5.0], [1.0, 0.0, -1.0, 2.0]]]])
     out, cache = forward(x, {"pool_height": 2, "pool_width": 2, "stride": 2})
     np.testing.assert_array_equal(out, [[[[7, 5]]]])
@@ -202,10 +187,10 @@ def test_on_a_tie_the_first_in_row_major_order_gets_the_gradient(kind):
     np.testing.assert_array_equal(dx, [[[[0, 1, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]])
 
 
-@given(case=st.tuples(st.integers(1, 12), st.integers(1, 12), seeds))
-def test_convolve_1d_agrees_with_numpy(case):
-    rng = np.random.default_rng(case[2])
-    signal, mask = rng.standard_normal(case[0]), rng.standard_normal(case[1])
+@given(size=st.integers(1, 12), mask_size=st.integers(1, 12), seed=seeds)
+def test_convolve_1d_agrees_with_numpy(size, mask_size, seed):
+    rng = np.random.default_rng(seed)
+    signal, mask = rng.standard_normal(size), rng.standard_normal(mask_size)
     expected = np.convolve(signal, mask)
     np.testing.assert_allclose(C.convolve_1d(signal, mask), expected, rtol=0, atol=1e-13)
 
