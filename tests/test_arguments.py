@@ -37,8 +37,8 @@ def net():
 
 
 def train(model=None, data=DATA, **options):
-    options = {"verbose": False, "num_epochs": 1, **options}
-    solver = Solver(net() if model is None else model, data, **options)
+    model = net() if model is None else model
+    solver = Solver(model, data, **{"verbose": False, "num_epochs": 1, **options})
     solver.train()
     return solver
 
@@ -47,11 +47,10 @@ def config_of(rule):
     return lambda **config: rule(X.copy(), X, config)
 
 
+RULES = optim.UPDATE_RULES
 # A function, and arguments that make sense.
 CALLS = {
     "fc_forward": (L.fc_forward, {"x": X, "w": W, "b": B}),
-    "fc_backward": (lambda dout: L.fc_backward(dout, L.fc_forward(X, W, B)[1]), {"dout": W[:2]}),
-    "relu_forward": (L.relu_forward, {"x": X}),
     "dropout_forward": (partial(L.dropout_forward, rng=np.random.default_rng(0)),
                         {"x": X, "p": 0.5}),
     "softmax_loss": (L.softmax_loss, {"x": X, "y": Y}),
@@ -59,21 +58,17 @@ CALLS = {
        in (("batchnorm_forward", "bn_param"), ("layernorm_forward", "ln_param"))},
     "bn_param": (lambda **param: N.batchnorm_forward(X, ONES, ONES, param),
                  {"mode": "test", "eps": 0.1, "momentum": 0.5, "running_mean": ONES,
-                  "running_var": ONES}),
+                  "running_var": ONES.copy()}),
     "groupnorm_forward": (N.spatial_groupnorm_forward,
                           {"x": IMAGES, "gamma": ONE, "beta": ONE, "G": 1, "gn_param": {}}),
     "convolve_1d": (partial(C.convolve_1d, mask=B), {"signal": B}),
-    **{name: (getattr(C, name), {"x": IMAGES, "w": MASKS, "b": BIASES, "conv_param": {}})
-       for name in ("conv_forward", "conv_forward_naive")},
+    "conv_forward": (C.conv_forward, {"x": IMAGES, "w": MASKS, "b": BIASES, "conv_param": {}}),
     "conv_param": (lambda **param: C.conv_forward(IMAGES, MASKS, BIASES, param),
                    {"stride": 1, "pad": 1}),
-    **{name: (getattr(C, name), {"x": IMAGES, "pool_param": POOL})
-       for name in ("max_pool_forward", "max_pool_forward_naive")},
+    "max_pool_forward": (C.max_pool_forward, {"x": IMAGES, "pool_param": POOL}),
     "pool_param": (lambda **param: C.max_pool_forward(IMAGES, param), POOL),
-    **{name: (function, {"w": X, "dw": X, "config": None})
-       for name, function in optim.UPDATE_RULES.items()},
-    **{f"config of {name}": (config_of(rule), optim.DEFAULTS[name])
-       for name, rule in optim.UPDATE_RULES.items()},
+    **{name: (rule, {"w": X, "dw": X, "config": None}) for name, rule in RULES.items()},
+    **{f"config of {name}": (config_of(rule), optim.DEFAULTS[name]) for name, rule in RULES.items()},
     "cosine": (partial(optim.cosine, 0.5), {"warm_up": 0.1}),
     "numerical gradient": (G.eval_numerical_gradient, {"f": np.sum, "x": X, "h": 1e-5}),
     "check_layer": (lambda forward, backward, x, **options:
@@ -83,10 +78,9 @@ CALLS = {
     "check_net": (lambda model, X: G.check_net(model, X, Y), {"model": net(), "X": X}),
     "FullyConnectedNet": (FullyConnectedNet, {"input_dim": 3, "activation": "relu", **NET}),
     "ConvNet": (ConvNet, {"input_dim": (1, 8, 8), "num_filters": (2,), "filter_size": 3, **NET}),
-    "loss": (lambda X, y: net().loss(X, y), {"X": X, "y": Y}),
-    "predict": (lambda X, batch_size: net().predict(X, batch_size=batch_size),
-                {"X": X, "batch_size": 2}),
-    "input_gradient": (lambda X, y: net().input_gradient(X, y), {"X": X, "y": Y}),
+    "loss": (net().loss, {"X": X, "y": Y}),
+    "predict": (net().predict, {"X": X, "batch_size": 2}),
+    "input_gradient": (net().input_gradient, {"X": X, "y": Y}),
     "Solver": (train, {"model": net(), "data": DATA, "update_rule": "sgd", "optim_config": {},
                        "lr_decay": 0.9, "batch_size": 2, "num_epochs": 1, "print_every": 1,
                        "schedule": None, "transform": None, "after_epoch": None,
@@ -95,7 +89,7 @@ CALLS = {
     "optim_config": (lambda **options: train(optim_config=options), {"learning_rate": 0.1}),
     "schedule": (lambda factor: train(schedule=lambda t: factor), {"factor": 1.0}),
     "transform": (lambda transform: train(transform=lambda X, rng: transform), {"transform": X}),
-    "check_accuracy": (lambda **arguments: train().check_accuracy(**arguments),
+    "check_accuracy": (train().check_accuracy,
                        {"X": X, "y": Y, "num_samples": 1, "batch_size": 2}),
 }  # fmt: skip
 

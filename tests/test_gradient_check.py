@@ -1,6 +1,7 @@
 """The checker is checked: it finds what is wrong, and only that, and says what it looks like."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,28 +39,23 @@ def test_f_may_ignore_its_argument_or_return_one_buffer():
     np.testing.assert_allclose(grad, [2.0, 4.0], rtol=1e-8)
 
 
-def test_x_is_a_view_and_is_restored_to_the_bit(rng):
+def test_x_may_be_a_view_and_is_restored_to_the_bit(rng):
     whole = rng.standard_normal((4, 6)) * 10.0 ** rng.integers(-20, 20, (4, 6))
     before = whole.copy()
     eval_numerical_gradient(np.sum, whole[::2, 1::2].T)
-    assert whole.tobytes() == before.tobytes()
-
-
-def test_x_is_restored_when_f_raises():
-    x, values = np.array([0.1, 0.2]), iter([1.0, 2.0])
+    values = iter([1.0, 2.0])
     with pytest.raises(StopIteration):  # at the third call
-        eval_numerical_gradient(lambda x: next(values), x)
-    assert x.tobytes() == np.array([0.1, 0.2]).tobytes()
+        eval_numerical_gradient(lambda x: next(values), whole)
+    assert whole.tobytes() == before.tobytes()
 
 
 def test_verbose_prints_each_element(capsys):
     eval_numerical_gradient(lambda x: 2 * x.sum(), np.zeros((1, 2)), verbose=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(")")[0] for line in lines] == ["(0, 0", "(0, 1"]
+    assert re.fullmatch(r"\(0, 0\) .*\n\(0, 1\) .*\n", capsys.readouterr().out)
 
 
 def test_only_float64(rng):
-    told = pytest.raises(TypeError, match=r"x must be an array of float64 .*dtype=np\.float64")
+    told = pytest.raises(TypeError, match="x must be an array of float64")
     for x in (np.ones(2, np.float32), np.ones(2, int), [1.0, 2.0], 1.0):
         with told:
             eval_numerical_gradient(np.sum, x)
@@ -69,8 +65,7 @@ def test_only_float64(rng):
         check_net(FullyConnectedNet(2, [2], 2, seed=0), rng.random((3, 2)), np.array([0, 1, 0]))
 
 
-def test_a_random_layer_is_told_apart():
-    rng = np.random.default_rng(0)
+def test_a_random_layer_is_told_apart(rng):
     for _ in range(50):
         with pytest.raises(ValueError, match="check_layer: forward"):
             check_layer(lambda x: L.dropout_forward(x, 0.5, rng), lambda d, c: 5 * d, np.ones(2))
@@ -92,37 +87,29 @@ def test_no_element_compared_is_no_pass():
     assert check_layer(L.relu_forward, L.relu_backward, np.zeros((0, 2))).passed
 
 
-@pytest.mark.parametrize("x", [3.0, 10.0, 15.0, 18.0, -10.0, 300.0])
-def test_rounding_is_no_failure(x):
-    assert check_layer(L.tanh_forward, L.tanh_backward, np.array([[x]])).passed
-    assert check_layer(L.sigmoid_forward, L.sigmoid_backward, np.array([[x]])).passed
-
-
-@pytest.mark.parametrize(("x", "factor"), [(3.0, 1.001), (7.0, 1.001), (10.0, 0.0)])
-def test_rounding_hides_no_wrong_gradient(x, factor):
-    def wrong(dout, cache):
-        return factor * L.tanh_backward(dout, cache)
-
-    assert not check_layer(L.tanh_forward, wrong, np.array([[x]])).passed
+def test_rounding_is_no_failure_and_hides_none():
+    for x in np.array([3.0, 10.0, 15.0, 18.0, -10.0, 300.0])[:, None]:
+        assert check_layer(L.tanh_forward, L.tanh_backward, x).passed
+        assert check_layer(L.sigmoid_forward, L.sigmoid_backward, x).passed
+    for x, factor in (3.0, 1.001), (7.0, 1.001), (10.0, 0.0):
+        wrong = partial(lambda factor, *args: factor * L.tanh_backward(*args), factor)
+        assert not check_layer(L.tanh_forward, wrong, np.array([x])).passed
 
 
 @pytest.mark.parametrize("offset", [0.0, 3e-6, -3e-6, 9e-6])
 def test_a_kink_is_named_and_not_a_failure(offset):
     check = check_layer(L.relu_forward, L.relu_backward, np.array([-1.0, offset, 2.0]))
     assert check.passed
-    assert check.rows[0].kinks == 1
     assert "1 of 3 on a kink" in str(check)
 
 
-@pytest.mark.parametrize(
-    ("factors", "passed"), [([1, 1, 1], True), ([1, 1, 1.001], False), ([1, -3, 1], False)]
-)
-def test_a_kink_hides_no_failure(factors, passed):
+@pytest.mark.parametrize("factors", [[1, 1, 1], [1, 1, 1.001], [1, -3, 1]])
+def test_a_kink_hides_no_failure(factors):
     def forward(x):
         return np.abs(x), np.sign(x) + (x == 0)
 
-    x = np.array([-1.0, 0.0, 2.0])
-    assert check_layer(forward, lambda dout, sign: dout * sign * factors, x).passed == passed
+    check = check_layer(forward, lambda dout, sign: dout * sign * factors, np.array([-1.0, 0, 2]))
+    assert check.passed == (factors == [1, 1, 1])
 
 
 def test_a_tie_in_a_maximum_is_a_kink():
@@ -149,8 +136,7 @@ def fc(rng):
 
 def test_table_reads_like_a_table(fc):
     lines = str(check_layer(L.fc_forward, L.fc_backward, *fc)).splitlines()
-    assert lines[0].split() == ["input", "shape", "max", "rel.", "error", "result"]
-    assert [line.split()[0] for line in lines[1:]] == ["x", "w", "b"]
+    assert [line.split()[0] for line in lines] == ["input", "x", "w", "b"]
     assert "(5, 3)" in lines[2]
     assert all(line.endswith("pass") for line in lines[1:])
     unnamed = check_layer(lambda *inputs: L.fc_forward(*inputs), L.fc_backward, *fc)
@@ -167,9 +153,6 @@ def test_one_wrong_element_fails(fc, factor):
     check = check_layer(L.fc_forward, wrong, *fc)
     assert [row.passed for row in check.rows] == [True, False, True]
     assert "FAIL" in str(check)
-
-
-def test_wrong_number_of_gradients(fc):
     with pytest.raises(ValueError, match="check_layer: backward"):
         check_layer(L.fc_forward, lambda dout, cache: L.fc_backward(dout, cache)[:2], *fc)
 
@@ -182,7 +165,7 @@ LAYERS = {
     "square fc": (L.fc_forward, L.fc_backward, (4, 3), (3, 3), (3,)),
     "relu": (L.relu_forward, lambda *a: [L.relu_backward(*a)], (4, 5)),
     "softmax": (lambda x: L.softmax_loss(x, Y), lambda dout, dx: [dout * dx], (4, 3)),
-    "conv": (lambda x, w, b: conv_forward(x, w, b, CONV), conv_backward, (4, 2, 8, 9), (3, 2, 3, 3),
+    "conv": (lambda x, w, b: conv_forward(x, w, b, CONV), conv_backward, (4, 2, 8, 8), (3, 2, 3, 3),
              (3,)),
 }  # fmt: skip
 
@@ -207,12 +190,10 @@ WRONG = [
     ("fc", 2, lambda g, *_: g / 4, TIMES + r"0.25, 1 / .* of examples"),
     ("fc", 0, lambda g, *_: -g, TIMES + "-1"),
     ("fc", 1, lambda g, *_: 2 * g, TIMES + "2"),
-    ("fc", 1, lambda g, *_: g / 2, TIMES + "0.5"),
     ("fc", 1, lambda g, *_: g * (1 + 3e-7), ""),
     ("fc", 1, lambda g, *_: g.T, "the transpose of the numerical gradient"),
     ("square fc", 1, lambda g, *_: g.T, "the transpose of the numerical gradient"),
     ("fc", 1, lambda g, *a: one_by_one(*a, 1), "the sum over the examples is missing"),
-    ("fc", 2, lambda g, *a: one_by_one(*a, 2), "the sum over the examples is missing"),
     ("fc", 1, lambda g, *a: one_by_one(*a, 1)[-1], "the share of the last example alone"),
     ("fc", 2, lambda g, *a: one_by_one(*a, 2)[0], "the share of the first example alone"),
     ("fc", 2, lambda g, *_: g.sum(), r"its shape is \(\)"),
@@ -224,12 +205,9 @@ WRONG = [
     ("relu", 0, lambda g, dout, mask: L.relu_backward(dout, mask & (dout > 0)),
      "zero where the numerical gradient is not, right elsewhere"),
     ("softmax", 0, lambda g, *_: 4 * g, TIMES + "4, the number of examples"),
-    ("softmax", 0, lambda g, *_: -g, TIMES + "-1"),
     ("softmax", 0, lambda g, dout, _: g + dout * np.eye(3)[Y] / 4, ""),
-    ("conv", 0, lambda g, *_: g[::-1], "right but for the order of the examples"),
     ("conv", 0, lambda g, *a: without_the_ring(*a), "right but for the boundary of the image"),
     ("conv", 1, lambda g, *_: g[:, :, ::-1, ::-1], ""),
-    ("conv", 2, lambda g, *_: 4 * g, TIMES + "4, the number of examples"),
 ]  # fmt: skip
 
 
@@ -257,13 +235,9 @@ def test_a_wrong_gradient_is_explained(layer, index, change, words):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [
-        (lambda g, w: g - 0.1 * w, "right but for a penalty, 0.1 times x"),
-        (lambda g, w: g + 0.1 * w, "right but for a penalty, -0.1 times x"),
-        (lambda g, w: 5 * g, TIMES + "5, the number of examples"),
-        (lambda g, w: g.T, "the transpose of the numerical gradient"),
-    ],
-)
+    [(lambda g, w: g + 0.1 * w, "right but for a penalty, -0.1 times x"),
+     (lambda g, w: 5 * g, TIMES + "5, the number of examples")],
+)  # fmt: skip
 def test_a_wrong_gradient_of_a_net_is_explained(change, words, rng):
     net = FullyConnectedNet(4, [4], 2, reg=0.1, dtype=np.float64, seed=0)
     X, y, loss = rng.standard_normal((5, 4)), rng.integers(0, 2, 5), net.loss

@@ -65,8 +65,8 @@ def test_fc_by_hand():
     out, cache = L.fc_forward(x, w, b)
     np.testing.assert_array_equal(out, [[5.5, 2.0, 0.0], [11.5, 4.0, -2.0]])
     dout = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
-    for cache in (cache, (x, w, b)):  # the latter as a caller may make it
-        dx, dw, db = L.fc_backward(dout, cache)
+    for values in (cache, (x, w, b)):  # the latter as a caller may make it
+        dx, dw, db = L.fc_backward(dout, values)
         np.testing.assert_array_equal(dx, [[[-1.0, 2.0]], [[-1.0, 1.0]]])
         np.testing.assert_array_equal(dw, [[1.0, 3.0, 5.0], [2.0, 4.0, 8.0]])
         np.testing.assert_array_equal(db, [1.0, 1.0, 3.0])

@@ -16,7 +16,8 @@ BELOW = {"support", *TOP}
 DRAWERS = {"support": set(), "fast": BELOW, "leaderboard": BELOW, "course": BELOW}
 OURS = {*TOP, *DRAWERS}
 # What the assignment is made of: NumPy and the standard library do all of it.
-MATHEMATICS = "layers normalization conv fast/winograd fc_net conv_net optim gradient_check".split()
+MATHEMATICS = ["layers", "normalization", "conv", "fast/winograd", "fc_net", "conv_net", "optim",
+               "gradient_check"]  # fmt: skip
 HEAVY = ["tqdm", "pandas", "scipy", "matplotlib", "pooch", "optuna", "threadpoolctl"]
 # Requirements that are called otherwise, and those that nothing imports and the notebook runs in.
 CALLED = {"pypandoc-binary": "pypandoc", "jupyterlab": "lab"}

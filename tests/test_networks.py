@@ -43,7 +43,6 @@ def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
 @pytest.mark.parametrize(
     ("make", "layers"),
     [
-        (lambda: FullyConnectedNet(4, 3, 2), [FC(3), RELU, FC(2)]),
         (lambda: FullyConnectedNet(4, [], 2, dropout=0.5), [FC(2)]),
         (lambda: FullyConnectedNet(4), [FC(10), RELU, FC(5), RELU, FC(10)]),
         (lambda: FullyConnectedNet(4, [3, 2], activation="linear"), [FC(3), FC(2), FC(10)]),
@@ -60,7 +59,6 @@ def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
 )  # fmt: skip
 def test_the_nets_of_the_assignment_are_lists(make, layers):
     assert make().layers == layers
-    assert eval(repr(layers)) == layers
 
 
 def test_a_network_prints_as_a_table():
@@ -80,8 +78,8 @@ def test_a_network_prints_as_a_table():
     [
         *(([], layer) for layer in (MaxPool(9), Conv(2, 4), Conv(0, 3), BatchNorm(), FC(0), None)),
         *(([Conv(2, 3)], layer) for layer in (MaxPool(0), Conv(2, 0), Conv(2, "3"), Conv)),
-        *(([FC(3)], layer) for layer in (Conv(2, 3), MaxPool(), FC(-1), FC(2.5), FC("3"), FC(None),
-                                         Activation("x"), Dropout(1.0), "relu", Activation)),
+        *(([FC(3)], layer) for layer in (Conv(2, 3), MaxPool(), FC(2.5), FC("3"), FC(None))),
+        *(([FC(3)], layer) for layer in (Activation("x"), Dropout(1.0), "relu", Activation)),
         ([FC(3), LayerNorm(), RELU], BatchNorm()),
         ([Conv(2, 3), BatchNorm()], BatchNorm()),
     ],
@@ -92,18 +90,11 @@ def test_a_layer_that_does_not_fit_is_named(fits, layer):
         Network((1, 8, 8), [*fits, layer, FC(2)])
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "place"),
-    [
-        (FullyConnectedNet, {"activation": "gelu"}, "2, Activation('gelu'), on (10,)"),
-        (FullyConnectedNet, {"dropout": 1.5}, "3, Dropout(1.5), on (10,)"),
-        (ConvNet, {"num_filters": [4] * 5}, "14, MaxPool(2), on (4, 1, 1)"),
-        (ConvNet, {"filter_size": 4}, "1, Conv(16, 4), on (1, 28, 28)"),
-    ],
-)
-def test_so_is_a_layer_of_the_nets_of_the_assignment(kind, options, place):
-    with pytest.raises(ValueError, match=re.escape(f"{kind.__name__}: layer {place}: ")):
-        kind((1, 28, 28), **options)
+def test_so_is_a_layer_of_the_nets_of_the_assignment():
+    with pytest.raises(ValueError, match=r"^FullyConnectedNet: layer 2, .*'gelu'.*, on \(10,\)"):
+        FullyConnectedNet(784, activation="gelu")
+    with pytest.raises(ValueError, match=r"^ConvNet: layer 14, MaxPool.* on \(4, 1, 1\)"):
+        ConvNet((1, 28, 28), [4] * 5)
 
 
 @pytest.mark.parametrize("first", [Dropout(0.5), Activation("tanh"), MaxPool(2)], ids=repr)
@@ -128,6 +119,27 @@ def test_a_network_of_a_list_trains(toy_data):
     assert solver.best_val_acc > 0.9
 
 
+def test_learns_where_a_blob_is(rng):
+    """Upper or lower half, anywhere in it: needs the position that pooling keeps."""
+    X, y = np.zeros((300, 1, 8, 8), np.uint8), rng.integers(0, 2, 300)
+    X[np.arange(300), 0, 4 * y + rng.integers(0, 4, 300), rng.integers(0, 8, 300)] = 255
+    data = {"X_train": X[:200], "y_train": y[:200], "X_val": X[200:], "y_val": y[200:]}
+    solver = make_solver(data, net=ConvNet((1, 8, 8), [4], 3, [8], 2, seed=0), num_epochs=12)
+    solver.train()
+    assert solver.best_val_acc > 0.95
+
+
+@pytest.mark.parametrize(
+    ("input_dim", "num_filters", "filter_size", "hidden_dim"),
+    [((1, 4, 4), [2], 3, []), ((2, 5, 7), [3], 1, [4]), ((1, 4, 5), [2, [2, 2]], 5, [3, 2])],
+)
+def test_gradients_of_conv_nets(input_dim, num_filters, filter_size, hidden_dim, rng):
+    options = {"num_classes": 3, "reg": 0.1, "dtype": np.float64, "seed": 0}
+    net = ConvNet(input_dim, num_filters, filter_size, hidden_dim, **options)
+    check = check_net(net, *examples(net, rng))
+    assert check.passed, check
+
+
 @pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
 @each_net
 def test_gradients(make, normalization, rng):
@@ -138,7 +150,6 @@ def test_gradients(make, normalization, rng):
     before, state = copy.deepcopy(net.buffers), net.rng.bit_generator.state
     check = check_net(net, X, y)
     assert check.passed, check
-    assert check_net(net, X, y).rows == check.rows  # dropout draws the same again
     assert [row.name for row in check.rows] == list(net.params)
     # A check leaves a net as it was.
     assert net.rng.bit_generator.state == state
