@@ -55,6 +55,11 @@ def as_in_networks(*arrays):
     return [a.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2) for a in arrays]
 
 
+def listed(gradients):
+    """What a backward returns, of one input or of several."""
+    return gradients if isinstance(gradients, tuple) else [gradients]
+
+
 def update_rules():
     """The published update rules for one number: name -> f(w, gradients, hyperparameters) -> w."""
 

@@ -23,10 +23,9 @@ from solver import DivergedError, Solver
 WRONG = [None, "a", [], [1], ["a"], {"a": 1}, np.nan, np.inf, -1, 0, 1.5]
 ARRAYS = [np.ones(7), np.ones((7, 5, 3)), np.full((2, 3), np.nan), np.ones((2, 3), np.float16)]
 
-X, W, B, Y = np.ones((2, 3)), np.ones((3, 4)), np.ones(4), np.array([0, 1])
-IMAGES, MASKS, BIASES = np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), np.ones(2)
-POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
-ONES, ONE, TRAIN = np.ones(3), np.ones(1), {"mode": "train"}
+X, W, B, Y, ONES = np.ones((2, 3)), np.ones((3, 4)), np.ones(4), np.array([0, 1]), np.ones(3)
+IMAGES, MASKS, BIASES, ONE = np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), np.ones(2), np.ones(1)
+POOL, TRAIN = {"pool_height": 2, "pool_width": 2, "stride": 2}, {"mode": "train"}
 DATA = {"X_train": X, "y_train": Y, "X_val": X, "y_val": Y}
 NET = {"hidden_dim": [2], "num_classes": 2, "weight_scale": 0.1, "reg": 0.1, "dtype": np.float32,
        "seed": 0, "dropout": 0.1, "normalization": "batchnorm"}  # fmt: skip
@@ -68,7 +67,7 @@ CALLS = {
     "max_pool_forward": (C.max_pool_forward, {"x": IMAGES, "pool_param": POOL}),
     "pool_param": (lambda **param: C.max_pool_forward(IMAGES, param), POOL),
     **{name: (rule, {"w": X, "dw": X, "config": None}) for name, rule in RULES.items()},
-    **{f"config of {name}": (config_of(rule), optim.DEFAULTS[name]) for name, rule in RULES.items()},
+    **{f"{name} config": (config_of(rule), optim.DEFAULTS[name]) for name, rule in RULES.items()},
     "cosine": (partial(optim.cosine, 0.5), {"warm_up": 0.1}),
     "numerical gradient": (G.eval_numerical_gradient, {"f": np.sum, "x": X, "h": 1e-5}),
     "check_layer": (lambda forward, backward, x, **options:

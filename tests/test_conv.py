@@ -3,13 +3,11 @@
 What they have in common with other layers is in test_convention.py.
 """
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import as_in_networks
+from reference import as_in_networks, listed
 from scipy.signal import correlate2d
 
 import conv as C
@@ -24,16 +22,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @st.composite
-def conv_cases(draw, many=False):
+def conv_cases(draw):
     """x, w, b, conv_param; masks of every shape that fits, up to the whole padded image.
 
-    Of many images, on either side of the number from which `winograd` is used, each is small.
+    Of many images, for which `winograd` is used, test_winograd.py has more.
     """
-    n = draw(st.integers(1, 3) | st.sampled_from([31, 33]) if many else st.integers(1, 3))
-    channels, filters = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
-    size = st.integers(1, 6 if n < 4 else 4)
-    height, width = draw(st.tuples(size, size))
-    stride, pad = draw(st.integers(1, 3)), draw(st.integers(0, 2 if n < 4 else 1))
+    n, channels, filters = (draw(st.integers(1, top)) for top in (3, 4, 3))
+    height, width = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    stride, pad = draw(st.integers(1, 3)), draw(st.integers(0, 2))
     masks = st.tuples(st.integers(1, height + 2 * pad), st.integers(1, width + 2 * pad))
     mask = draw(masks.filter(lambda mask: np.prod(mask) <= 12) | st.just((height, width)))
     rng = np.random.default_rng(draw(seeds))
@@ -57,23 +53,33 @@ def pool_cases(draw, ties=True):
     return x, {"pool_height": height, "pool_width": width, "stride": draw(st.integers(1, 4))}
 
 
-def check_conv(kind, x, w, b, param):
-    forward, backward = CONV[kind]
-    check = check_layer(partial(forward, conv_param=param), backward, x, w, b)
-    assert check.passed, check
-
-
-def check_pool(kind, x, param):
-    forward, backward = POOL[kind]
-    check = check_layer(partial(forward, pool_param=param), backward, x)
+def check_gradients(forward, backward, *inputs, param):
+    check = check_layer(lambda *inputs: forward(*inputs, param), backward, *inputs)
     assert check.passed, check
     assert check.rows[0].kinks == 0, check
+
+
+def check_fast(pairs, arrays, param, in_net, tolerance):
+    """Hold the fast pair of functions against the naive one."""
+    forward, backward = pairs["naive"]
+    out, cache = forward(*arrays, param)
+    dout = np.random.default_rng(0).integers(1, 100, out.shape).astype(out.dtype)  # exact sums
+    naive = out, *listed(backward(dout, cache))
+    if in_net:
+        [arrays[0], dout] = as_in_networks(arrays[0], dout)
+    forward, backward = pairs["fast"]
+    out, cache = forward(*arrays, param)
+    for ours, expected in zip((out, *listed(backward(dout, cache))), naive, strict=True):
+        assert ours.dtype == expected.dtype == dout.dtype
+        atol = tolerance * max(1, np.abs(expected).max(initial=0))
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=atol)
 
 
 @given(case=conv_cases())
 @settings(max_examples=30)
 def test_conv_gradients(case):
-    check_conv("fast", *case)
+    *inputs, param = case
+    check_gradients(*CONV["fast"], *inputs, param=param)
 
 
 @naive_and_fast
@@ -84,26 +90,16 @@ def test_conv_gradients(case):
 )  # fmt: skip
 def test_conv_gradients_of_special_shapes(kind, image, mask, stride, pad, rng):
     x, w = rng.standard_normal((2, 2, *image)), rng.standard_normal((2, 2, *mask))
-    check_conv(kind, x, w, rng.standard_normal(2), {"stride": stride, "pad": pad})
+    check_gradients(*CONV[kind], x, w, np.ones(2), param={"stride": stride, "pad": pad})
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @settings(max_examples=100)
-@given(case=conv_cases(many=True), in_net=st.booleans())
+@given(case=conv_cases(), in_net=st.booleans())
 def test_fast_conv_agrees_with_naive(dtype, case, in_net):
     *arrays, param = case
-    x, w, b = (a.astype(dtype) for a in arrays)
-    out, cache = C.conv_forward_naive(x, w, b, param)
-    dout = np.random.default_rng(0).standard_normal(out.shape).astype(dtype)
-    naive = out, *C.conv_backward_naive(dout, cache)
-    if in_net:
-        x, dout = as_in_networks(x, dout)
-    out, cache = C.conv_forward(x, w, b, param)
-    fast = out, *C.conv_backward(dout, cache)
-    for ours, expected in zip(fast, naive, strict=True):
-        assert ours.dtype == expected.dtype == dtype
-        tolerance = 100 * np.finfo(dtype).eps * max(1, np.abs(expected).max(initial=0))
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance)
+    arrays = [a.astype(dtype) for a in arrays]
+    check_fast(CONV, arrays, param, in_net, tolerance=100 * np.finfo(dtype).eps)
 
 
 @naive_and_fast
@@ -142,7 +138,7 @@ def test_conv_by_hand(kind):
 
 @given(case=pool_cases(ties=False))
 def test_pool_gradients(case):
-    check_pool("fast", *case)
+    check_gradients(*POOL["fast"], case[0], param=case[1])
 
 
 @naive_and_fast
@@ -152,22 +148,14 @@ def test_pool_gradients(case):
 )  # fmt: skip
 def test_pool_gradients_of_special_shapes(kind, image, window, stride, rng):
     x = rng.permutation(2.0 * np.arange(4 * np.prod(image))).reshape(2, 2, *image)
-    check_pool(kind, x, {"pool_height": window[0], "pool_width": window[1], "stride": stride})
+    param = {"pool_height": window[0], "pool_width": window[1], "stride": stride}
+    check_gradients(*POOL[kind], x, param=param)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(case=pool_cases(), in_net=st.booleans())
 def test_fast_pool_agrees_with_naive(dtype, case, in_net):
-    x, param = case[0].astype(dtype), case[1]
-    out, cache = C.max_pool_forward_naive(x, param)
-    dout = np.random.default_rng(0).integers(1, 100, out.shape).astype(dtype)  # exact sums
-    naive = out, C.max_pool_backward_naive(dout, cache)
-    if in_net:
-        x, dout = as_in_networks(x, dout)
-    out, cache = C.max_pool_forward(x, param)
-    for ours, expected in zip((out, C.max_pool_backward(dout, cache)), naive, strict=True):
-        assert ours.dtype == expected.dtype == dtype
-        np.testing.assert_array_equal(ours, expected)
+    check_fast(POOL, [case[0].astype(dtype)], case[1], in_net, tolerance=0)
 
 
 @naive_and_fast

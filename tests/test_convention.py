@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from reference import listed
 
 import conv as C
 import layers as L
@@ -55,10 +56,6 @@ each = pytest.mark.parametrize("name", PAIRS)
 
 def inputs(name, rng, dtype=np.float64):
     return [(9 * rng.random(shape) - 4).astype(dtype) for shape in PAIRS[name][2:]]
-
-
-def listed(gradients):
-    return gradients if isinstance(gradients, tuple) else [gradients]
 
 
 def results(name, arrays, dout=None):

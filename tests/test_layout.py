@@ -63,8 +63,7 @@ def test_each_requirement_is_imported_or_a_command():
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("conv_net", HEAVY),
-        ("solver", HEAVY),
+        ("conv_net, solver", HEAVY),
         ("data_utils", ["pooch", "pandas", "scipy", "matplotlib", "optuna"]),
         ("leaderboard.recipes", ["optuna", "matplotlib"]),
         ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),

@@ -29,6 +29,14 @@ def examples(net, rng):
     return rng.standard_normal((7, *net.input_dim)), rng.integers(0, 3, 7)
 
 
+def check_input_gradient(net, X, y):
+    def loss(X):
+        return softmax_loss(net.loss(X), y)[0], None
+
+    check = check_layer(loss, lambda dout, _: dout * net.input_gradient(X, y), X)
+    assert check.passed, check
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=repr)
 def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
     again = eval(repr(entry))
@@ -100,15 +108,8 @@ def test_so_is_a_layer_of_the_nets_of_the_assignment():
 @pytest.mark.parametrize("first", [Dropout(0.5), Activation("tanh"), MaxPool(2)], ids=repr)
 def test_a_list_may_begin_without_weights(first, rng):
     net = Network((1, 2, 4), [first, FC(5), RELU, FC(3)], dtype=np.float64, seed=0)
-    X, y = rng.standard_normal((4, 1, 2, 4)), rng.integers(0, 3, 4)
-    state = net.rng.bit_generator.state
-
-    def forward(X):
-        net.rng.bit_generator.state = state
-        return net.forward(X, training=True)
-
-    check = check_layer(forward, lambda dout, c: net.backward(dout, c, need_dx=True)[0], X)
-    assert check.passed, check
+    X, y = examples(net, rng)
+    check_input_gradient(net, X, y)
     assert check_net(net, X, y).passed
 
 
@@ -161,13 +162,9 @@ def test_gradients(make, normalization, rng):
 def test_input_gradient(make, normalization, rng):
     net = make(dtype=np.float64, normalization=normalization, dropout=0.5)
     X, y = examples(net, rng)
-    for labels, given in ((y, y), (net.predict(X), None)):
-        check = check_layer(
-            lambda X, labels=labels: (softmax_loss(net.loss(X), labels)[0], None),
-            lambda dout, _, given=given: dout * net.input_gradient(X, given),
-            X,
-        )
-        assert check.passed, check
+    check_input_gradient(net, X, y)
+    expected = net.input_gradient(X, net.predict(X))
+    np.testing.assert_array_equal(net.input_gradient(X), expected)
 
 
 @each_net

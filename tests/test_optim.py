@@ -78,6 +78,12 @@ def test_extreme_gradients(name, dtype):
             assert np.isfinite(w).all()
 
 
+@each_rule
+def test_an_array_of_integers_is_named(name):
+    with pytest.raises(TypeError, match=f"{name}: w must"):
+        UPDATE_RULES[name](np.ones(2, int), np.ones(2))
+
+
 @pytest.mark.parametrize(
     ("name", "config"),
     [("sgd_momentum", {"momentum": 1.0}), ("sgd_momentum", {"velocity": 0.0}),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import listed
 
 import conv as C
 import layers as L
@@ -26,9 +27,8 @@ def agree(forward, backward, theirs, *inputs):
     dout = np.random.default_rng(0).standard_normal(expected.shape)
     gradients = torch.autograd.grad(expected, tensors, torch.from_numpy(dout))
     out, cache = forward(*inputs)
-    ours = backward(dout, cache)
-    ours = ours if isinstance(ours, tuple) else (ours,)
-    for a, b in zip((out, *ours), (expected, *gradients), strict=True):
+    ours = out, *listed(backward(dout, cache))
+    for a, b in zip(ours, (expected, *gradients), strict=True):
         np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-10, atol=1e-10)
 
 
