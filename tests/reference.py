@@ -63,10 +63,7 @@ def listed(gradients):
 def update_rules():
     """The published update rules for one number: name -> f(w, gradients, hyperparameters) -> w."""
 
-    def sgd(w, gradients, learning_rate):
-        return w - sum(learning_rate * g for g in gradients)
-
-    def sgd_momentum(w, gradients, learning_rate, momentum):
+    def sgd_momentum(w, gradients, learning_rate, momentum=0.0):
         v = 0.0
         for g in gradients:
             v = momentum * v - learning_rate * g
@@ -88,4 +85,4 @@ def update_rules():
             w = w - learning_rate * (m / (1 - beta1**t)) / (math.sqrt(v / (1 - beta2**t)) + epsilon)
         return w
 
-    return {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}
+    return {"sgd": sgd_momentum, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}

@@ -54,10 +54,8 @@ def test_softmax_gradient(n, c, scale, seed):
 
 @pytest.mark.parametrize("score", [20.0, 30.0])
 def test_softmax_of_a_sure_and_right_network_keeps_its_digits(score):
-    x = np.array([[score, 0.0, 0.0]])
-    check = check_layer(lambda x: softmax_loss(x, [0]), lambda dout, dx: dout * dx, x)
-    assert check.passed, check
-    assert softmax_loss(x, [0])[0] == pytest.approx(2 * np.exp(-score), rel=1e-8)
+    loss, dx = softmax_loss([[score, 0.0, 0.0]], [0])
+    assert [loss, -dx[0, 0]] == pytest.approx([2 * np.exp(-score)] * 2, rel=1e-8)
 
 
 def test_fc_by_hand():
@@ -105,13 +103,12 @@ def test_softmax_of_huge_scores(dtype, size):
     np.testing.assert_allclose(dx, expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("x", [np.zeros((2, 3), np.float32), np.zeros((2, 3)), [[0, 0, 0]] * 2])
-def test_softmax_takes_arrays_and_lists(x):
-    for y in ([0, 2], np.array([0, 2], np.uint8)):
+@pytest.mark.parametrize("y", [[0, 2], np.array([0, 2], np.uint8)])
+def test_softmax_takes_arrays_and_lists(y):
+    for x, dtype in ((np.zeros((2, 3), np.float32), "f4"), ([[0, 0, 0]] * 2, "f8")):
         loss, dx = softmax_loss(x, y)
-        assert loss.dtype == np.float64  # a NumPy number
+        assert (loss.dtype, dx.dtype) == ("f8", dtype)  # both are NumPy's
         assert loss == pytest.approx(np.log(3), rel=1e-7)
-        assert dx.dtype == getattr(x, "dtype", np.float64)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -42,9 +42,6 @@ def test_imports_point_downwards():
     for drawer, below in DRAWERS.items():
         for path in (ROOT / drawer).rglob("*.py"):
             assert imported(path) & OURS <= below | {drawer}, path
-
-
-def test_the_mathematics_needs_numpy_only():
     for name in MATHEMATICS:
         others = imported(ROOT / f"{name}.py") - OURS
         assert others <= {"numpy", *sys.stdlib_module_names}, name
@@ -62,14 +59,11 @@ def test_each_requirement_is_imported_or_a_command():
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
-    [
-        ("conv_net, solver", HEAVY),
-        ("data_utils", ["pooch", "pandas", "scipy", "matplotlib", "optuna"]),
-        ("leaderboard.recipes", ["optuna", "matplotlib"]),
-        ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),
-        ("course.grader.judge", ["tqdm", "pandas", "matplotlib", "nbformat", "optuna"]),
-    ],
-)
+    [("conv_net, solver", HEAVY), ("leaderboard.recipes", ["optuna", "matplotlib"]),
+     ("data_utils", ["pooch", "pandas", "scipy", "matplotlib", "optuna"]),
+     ("course.sources", ["pypandoc", "typst", "nbformat", "optuna"]),
+     ("course.grader.judge", ["tqdm", "pandas", "matplotlib", "nbformat", "optuna"])],
+)  # fmt: skip
 def test_light_modules_load_nothing_heavy(module, heavy):
     code = f"import sys, {module}; print(*(set(sys.modules) & set({heavy})))"
     out = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)

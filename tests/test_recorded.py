@@ -41,7 +41,6 @@ RECORDED = {
     "conv bn": (2780815462, 2.644354, 1.47348, -0.9775438, 2.570904, 2.470198, 2.180735, 2.252518),
     "conv ln": (2780815462, 3.067945, 4.109038, 8.008195, 2.646474, 2.569255, 2.573012, 2.435864),
 }  # fmt: skip
-ORDER = [4, 9, 8, 7, 5, 3, 0, 1, 2, 6]  # of ten examples
 
 
 def make(name):
@@ -71,11 +70,3 @@ def test_networks_and_trainings(name):
         solver.train()
         numbers.append(np.mean(solver.loss_history))
     np.testing.assert_allclose(numbers, expected, rtol=1e-5)
-
-
-def test_order_of_the_examples():
-    net = FullyConnectedNet(1, [], 2, seed=0)
-    data = {"X_train": np.zeros((10, 1)), "y_train": np.zeros(10, int)}
-    solver = Solver(net, data, num_epochs=1, verbose=False, seed=0)
-    solver.train()
-    assert solver.order.tolist() == ORDER
