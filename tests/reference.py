@@ -50,15 +50,20 @@ def fc_net_loss(weights, biases, X, y, activation, reg):
     return loss, dW, db
 
 
+def as_in_networks(*arrays):
+    """The same images in the layout in which one layer of a network gives them to the next."""
+    return [a.transpose(2, 1, 3, 0).copy().transpose(3, 1, 0, 2) for a in arrays]
+
+
+def listed(gradients):
+    """What a backward returns, of one input or of several."""
+    return gradients if isinstance(gradients, tuple) else [gradients]
+
+
 def update_rules():
     """The published update rules for one number: name -> f(w, gradients, hyperparameters) -> w."""
 
-    def sgd(w, gradients, learning_rate):
-        for g in gradients:
-            w = w - learning_rate * g
-        return w
-
-    def sgd_momentum(w, gradients, learning_rate, momentum):
+    def sgd_momentum(w, gradients, learning_rate, momentum=0.0):
         v = 0.0
         for g in gradients:
             v = momentum * v - learning_rate * g
@@ -80,4 +85,4 @@ def update_rules():
             w = w - learning_rate * (m / (1 - beta1**t)) / (math.sqrt(v / (1 - beta2**t)) + epsilon)
         return w
 
-    return {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}
+    return {"sgd": sgd_momentum, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}

@@ -23,10 +23,9 @@ from solver import DivergedError, Solver
 WRONG = [None, "a", [], [1], ["a"], {"a": 1}, np.nan, np.inf, -1, 0, 1.5]
 ARRAYS = [np.ones(7), np.ones((7, 5, 3)), np.full((2, 3), np.nan), np.ones((2, 3), np.float16)]
 
-X, W, B, Y = np.ones((2, 3)), np.ones((3, 4)), np.ones(4), np.array([0, 1])
-IMAGES, MASKS, BIASES = np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), np.ones(2)
-POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
-ONES, ONE, TRAIN = np.ones(3), np.ones(1), {"mode": "train"}
+X, W, B, Y, ONES = np.ones((2, 3)), np.ones((3, 4)), np.ones(4), np.array([0, 1]), np.ones(3)
+IMAGES, MASKS, BIASES, ONE = np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), np.ones(2), np.ones(1)
+POOL, TRAIN = {"pool_height": 2, "pool_width": 2, "stride": 2}, {"mode": "train"}
 DATA = {"X_train": X, "y_train": Y, "X_val": X, "y_val": Y}
 NET = {"hidden_dim": [2], "num_classes": 2, "weight_scale": 0.1, "reg": 0.1, "dtype": np.float32,
        "seed": 0, "dropout": 0.1, "normalization": "batchnorm"}  # fmt: skip
@@ -37,8 +36,8 @@ def net():
 
 
 def train(model=None, data=DATA, **options):
-    options = {"verbose": False, "num_epochs": 1, **options}
-    solver = Solver(net() if model is None else model, data, **options)
+    model = net() if model is None else model
+    solver = Solver(model, data, **{"verbose": False, "num_epochs": 1, **options})
     solver.train()
     return solver
 
@@ -47,13 +46,11 @@ def config_of(rule):
     return lambda **config: rule(X.copy(), X, config)
 
 
+RULES = optim.UPDATE_RULES
 # A function, and arguments that make sense.
 CALLS = {
     "fc_forward": (L.fc_forward, {"x": X, "w": W, "b": B}),
-    "fc_backward": (lambda dout: L.fc_backward(dout, L.fc_forward(X, W, B)[1]), {"dout": W[:2]}),
-    "relu_forward": (L.relu_forward, {"x": X}),
-    "dropout_forward": (partial(L.dropout_forward, rng=np.random.default_rng(0)),
-                        {"x": X, "p": 0.5}),
+    "dropout": (partial(L.dropout_forward, rng=np.random.default_rng(0)), {"x": X, "p": 0.5}),
     "softmax_loss": (L.softmax_loss, {"x": X, "y": Y}),
     **{name: (getattr(N, name), {"x": X, "gamma": ONES, "beta": ONES, param: TRAIN}) for name, param
        in (("batchnorm_forward", "bn_param"), ("layernorm_forward", "ln_param"))},
@@ -63,17 +60,13 @@ CALLS = {
     "groupnorm_forward": (N.spatial_groupnorm_forward,
                           {"x": IMAGES, "gamma": ONE, "beta": ONE, "G": 1, "gn_param": {}}),
     "convolve_1d": (partial(C.convolve_1d, mask=B), {"signal": B}),
-    **{name: (getattr(C, name), {"x": IMAGES, "w": MASKS, "b": BIASES, "conv_param": {}})
-       for name in ("conv_forward", "conv_forward_naive")},
+    "conv_forward": (C.conv_forward, {"x": IMAGES, "w": MASKS, "b": BIASES, "conv_param": {}}),
     "conv_param": (lambda **param: C.conv_forward(IMAGES, MASKS, BIASES, param),
                    {"stride": 1, "pad": 1}),
-    **{name: (getattr(C, name), {"x": IMAGES, "pool_param": POOL})
-       for name in ("max_pool_forward", "max_pool_forward_naive")},
+    "max_pool_forward": (C.max_pool_forward, {"x": IMAGES, "pool_param": POOL}),
     "pool_param": (lambda **param: C.max_pool_forward(IMAGES, param), POOL),
-    **{name: (function, {"w": X, "dw": X, "config": None})
-       for name, function in optim.UPDATE_RULES.items()},
-    **{f"config of {name}": (config_of(rule), optim.DEFAULTS[name])
-       for name, rule in optim.UPDATE_RULES.items()},
+    **{name: (rule, {"w": X, "dw": X, "config": None}) for name, rule in RULES.items()},
+    **{f"{name} config": (config_of(rule), optim.DEFAULTS[name]) for name, rule in RULES.items()},
     "cosine": (partial(optim.cosine, 0.5), {"warm_up": 0.1}),
     "numerical gradient": (G.eval_numerical_gradient, {"f": np.sum, "x": X, "h": 1e-5}),
     "check_layer": (lambda forward, backward, x, **options:
@@ -83,10 +76,9 @@ CALLS = {
     "check_net": (lambda model, X: G.check_net(model, X, Y), {"model": net(), "X": X}),
     "FullyConnectedNet": (FullyConnectedNet, {"input_dim": 3, "activation": "relu", **NET}),
     "ConvNet": (ConvNet, {"input_dim": (1, 8, 8), "num_filters": (2,), "filter_size": 3, **NET}),
-    "loss": (lambda X, y: net().loss(X, y), {"X": X, "y": Y}),
-    "predict": (lambda X, batch_size: net().predict(X, batch_size=batch_size),
-                {"X": X, "batch_size": 2}),
-    "input_gradient": (lambda X, y: net().input_gradient(X, y), {"X": X, "y": Y}),
+    "loss": (net().loss, {"X": X, "y": Y}),
+    "predict": (net().predict, {"X": X, "batch_size": 2}),
+    "input_gradient": (net().input_gradient, {"X": X, "y": Y}),
     "Solver": (train, {"model": net(), "data": DATA, "update_rule": "sgd", "optim_config": {},
                        "lr_decay": 0.9, "batch_size": 2, "num_epochs": 1, "print_every": 1,
                        "schedule": None, "transform": None, "after_epoch": None,
@@ -95,8 +87,7 @@ CALLS = {
     "optim_config": (lambda **options: train(optim_config=options), {"learning_rate": 0.1}),
     "schedule": (lambda factor: train(schedule=lambda t: factor), {"factor": 1.0}),
     "transform": (lambda transform: train(transform=lambda X, rng: transform), {"transform": X}),
-    "check_accuracy": (lambda **arguments: train().check_accuracy(**arguments),
-                       {"X": X, "y": Y, "num_samples": 1, "batch_size": 2}),
+    "accuracy": (train().check_accuracy, {"X": X, "y": Y, "num_samples": 1, "batch_size": 2}),
 }  # fmt: skip
 
 
@@ -106,7 +97,7 @@ CALLS = {
 )
 def test_wrong_arguments_are_named(call, name):
     function, good = CALLS[call]
-    unnamed, refused = [], 0
+    refused = []
     for wrong in WRONG + (ARRAYS if isinstance(good[name], np.ndarray) else []):
         try:
             with np.errstate(all="ignore"):
@@ -114,8 +105,6 @@ def test_wrong_arguments_are_named(call, name):
         except DivergedError:
             pass
         except (TypeError, ValueError) as error:
-            refused += 1
-            if not re.search(rf"\b{name}\b|: layer \d", str(error)):
-                unnamed.append((wrong, error))
-    assert unnamed == []
-    assert refused >= 3
+            refused.append(str(error))
+    assert [told for told in refused if not re.search(rf"\b{name}\b|: layer \d", told)] == []
+    assert len(refused) >= 3

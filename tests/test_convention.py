@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from reference import listed
 
 import conv as C
 import layers as L
@@ -16,8 +17,11 @@ def batchnorm(mode):
     return lambda x, gamma, beta: N.batchnorm_forward(x, gamma, beta, {"mode": mode})
 
 
-def pool(forward, height, width):
-    return partial(forward, pool_param={"pool_height": height, "pool_width": width, "stride": 2})
+def pool(h, w, kind=""):
+    """Forward, backward and the shape of the images."""
+    param = {"pool_height": h, "pool_width": w, "stride": 2}
+    forward, backward = (getattr(C, f"max_pool_{way}{kind}") for way in ("forward", "backward"))
+    return partial(forward, pool_param=param), backward, (2, 3, 4, 4)
 
 
 def dropout(x):
@@ -44,19 +48,14 @@ PAIRS = {
     "conv": (fast_conv, C.conv_backward, (2, 3, 4, 4), MASKS, (2,)),
     "conv, winograd": (fast_conv, C.conv_backward, (32, 3, 5, 5), MASKS, (2,)),
     "conv, naive": (naive_conv, C.conv_backward_naive, (2, 3, 4, 4), MASKS, (2,)),
-    "pool, naive": (pool(C.max_pool_forward_naive, 2, 2), C.max_pool_backward_naive, (2, 3, 4, 4)),
-    **{f"pool, {h} x {w}": (pool(C.max_pool_forward, h, w), C.max_pool_backward, (2, 3, 4, 4))
-       for h in (1, 2) for w in (1, 2)},
+    "pool, naive": pool(2, 2, "_naive"),
+    **{f"pool, {h} x {w}": pool(h, w) for h in (1, 2) for w in (1, 2)},
 }  # fmt: skip
 each = pytest.mark.parametrize("name", PAIRS)
 
 
 def inputs(name, rng, dtype=np.float64):
     return [(9 * rng.random(shape) - 4).astype(dtype) for shape in PAIRS[name][2:]]
-
-
-def listed(gradients):
-    return list(gradients) if isinstance(gradients, tuple) else [gradients]
 
 
 def results(name, arrays, dout=None):
@@ -68,7 +67,7 @@ def results(name, arrays, dout=None):
 
 def assert_equal(ours, expected):
     for a, b in zip(ours, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, b, strict=True)  # of one dtype
 
 
 @each
@@ -81,12 +80,10 @@ def test_dtype_and_shapes_go_through(name, dtype, rng):
 
 
 @each
-@pytest.mark.parametrize("dtype", [np.int64, np.int8])
-def test_integers_and_lists_count_as_float64(name, dtype, rng):
-    arrays = inputs(name, rng, dtype)
+def test_integers_and_lists_count_as_float64(name, rng):
+    arrays = inputs(name, rng, np.int8)
     expected = results(name, [a.astype(np.float64) for a in arrays])
-    assert {array.dtype for array in expected} == {np.dtype(np.float64)}
-    dout = np.ones(expected[0].shape, dtype)
+    dout = np.ones(expected[0].shape, np.int8)
     assert_equal(results(name, arrays, dout), expected)
     assert_equal(results(name, [a.tolist() for a in arrays], dout.tolist()), expected)
 
@@ -126,11 +123,9 @@ def test_other_kinds_of_numbers_and_other_shapes_of_dout_are_named(name, kind, r
     def wrong(array):
         return np.ma.array(array) if kind == "masked" else array.astype(kind)
 
-    names = list(inspect.signature(forward).parameters)
-    for i, argument in enumerate(names[: len(arrays)]):
-        others = [*arrays[:i], wrong(arrays[i]), *arrays[i + 1 :]]
+    for i, argument in enumerate(list(inspect.signature(forward).parameters)[: len(arrays)]):
         with pytest.raises(TypeError, match=f"_forward.*: {argument} "):
-            forward(*others)
+            forward(*arrays[:i], wrong(arrays[i]), *arrays[i + 1 :])
     for error, dout in ((TypeError, wrong(out)), (ValueError, out[:1]), (ValueError, 1.0)):
         with pytest.raises(error, match=f"^{backward.__name__}: dout "):
             backward(dout, cache)
@@ -153,14 +148,11 @@ _3, _4, _POOL = np.ones(3), np.ones(4), {"pool_height": 2, "pool_width": 2, "str
     [
         (L.fc_forward, (np.ones((2, 28, 28)), np.ones((3072, 4)), _4), "x has 784 .* 3072"),
         (L.fc_forward, (_X, np.ones((3, 4)), np.ones((4, 1))), "b"),
-        (L.softmax_loss, (_X, [0, 3]), "y must hold labels within 0..2"),
-        (L.softmax_loss, (_X, [-1, 0]), "y must hold labels within 0..2"),
-        (L.softmax_loss, (_X, [0.0, 1.0]), "y"),
+        *((L.softmax_loss, (_X, y), "y") for y in ([0, 3], [-1, 0], [0.0, 1.0])),
         (L.softmax_loss, (_X[:0], np.zeros(0, int)), "y"),
         (L.softmax_loss, (_X.astype(np.float16), [0, 1]), "x"),
         (L.dropout_forward, (_X, 1.0, None), "p"),
         (N.batchnorm_forward, (_X, _3, _3, {}), "mode"),
-        (N.batchnorm_forward, (_X, _3, _3, _TEST | {"eps": 0}), "eps"),
         (N.batchnorm_forward, (_X, _3, _3, _TEST | {"momentum": 1}), "momentum"),
         (N.batchnorm_forward, (_X, _3, _3, _TEST | {"running_var": [1, 1, 1]}), "running_var"),
         (N.layernorm_forward, (_X, _3, _3, {"momentum": 0.9}), "ln_param"),
@@ -168,16 +160,14 @@ _3, _4, _POOL = np.ones(3), np.ones(4), {"pool_height": 2, "pool_width": 2, "str
         *((forward, (_I, np.ones((4, *mask)), _4, param), message)
           for forward in (C.conv_forward, C.conv_forward_naive)
           for mask, param, message in (
-              ((1, 3, 3), {}, "x has 3 channels but w expects 1"),
-              ((3, 6, 3), {}, "the mask of 6 x 3 is larger than .* 5 x 6"),
-              ((3, 3, 9), {"pad": 1}, "the mask of 3 x 9 is larger than .* 7 x 8"),
+              ((1, 3, 3), {}, "x has 3 channels"), ((3, 6, 3), {}, "the mask of 6 x 3 .* 5 x 6"),
+              ((3, 3, 9), {"pad": 1}, "the mask of 3 x 9 .* 7 x 8"),
               ((3, 3, 3), {"padding": 1}, "conv_param"))),
         *((forward, (_I, param), message)
           for forward in (C.max_pool_forward, C.max_pool_forward_naive)
           for param, message in (
-              (_POOL | {"pool_height": 6}, "the window of 6 x 2 is larger than .* 5 x 6"),
-              (_POOL | {"pad": 1}, "pool_param"),
-              ({"pool_height": 2, "stride": 2}, "pool_param"))),
+              (_POOL | {"pool_height": 6}, "the window of 6 x 2"),
+              (_POOL | {"pad": 1}, "pool_param"), ({"stride": 2}, "pool_param"))),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(function, arguments, message):

@@ -1,6 +1,7 @@
 """The checker is checked: it finds what is wrong, and only that, and says what it looks like."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,28 +39,23 @@ def test_f_may_ignore_its_argument_or_return_one_buffer():
     np.testing.assert_allclose(grad, [2.0, 4.0], rtol=1e-8)
 
 
-def test_x_is_a_view_and_is_restored_to_the_bit(rng):
+def test_x_may_be_a_view_and_is_restored_to_the_bit(rng):
     whole = rng.standard_normal((4, 6)) * 10.0 ** rng.integers(-20, 20, (4, 6))
     before = whole.copy()
     eval_numerical_gradient(np.sum, whole[::2, 1::2].T)
-    assert whole.tobytes() == before.tobytes()
-
-
-def test_x_is_restored_when_f_raises():
-    x, values = np.array([0.1, 0.2]), iter([1.0, 2.0])
+    values = iter([1.0, 2.0])
     with pytest.raises(StopIteration):  # at the third call
-        eval_numerical_gradient(lambda x: next(values), x)
-    assert x.tobytes() == np.array([0.1, 0.2]).tobytes()
+        eval_numerical_gradient(lambda x: next(values), whole)
+    assert whole.tobytes() == before.tobytes()
 
 
 def test_verbose_prints_each_element(capsys):
     eval_numerical_gradient(lambda x: 2 * x.sum(), np.zeros((1, 2)), verbose=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(")")[0] for line in lines] == ["(0, 0", "(0, 1"]
+    assert re.fullmatch(r"\(0, 0\) .*\n\(0, 1\) .*\n", capsys.readouterr().out)
 
 
 def test_only_float64(rng):
-    told = pytest.raises(TypeError, match=r"x must be an array of float64 .*dtype=np\.float64")
+    told = pytest.raises(TypeError, match="x must be an array of float64")
     for x in (np.ones(2, np.float32), np.ones(2, int), [1.0, 2.0], 1.0):
         with told:
             eval_numerical_gradient(np.sum, x)
@@ -69,76 +65,46 @@ def test_only_float64(rng):
         check_net(FullyConnectedNet(2, [2], 2, seed=0), rng.random((3, 2)), np.array([0, 1, 0]))
 
 
-def test_a_random_layer_is_told_apart():
-    rng = np.random.default_rng(0)
+def test_a_random_layer_is_told_apart(rng):
     for _ in range(50):
         with pytest.raises(ValueError, match="check_layer: forward"):
             check_layer(lambda x: L.dropout_forward(x, 0.5, rng), lambda d, c: 5 * d, np.ones(2))
 
 
-@pytest.mark.parametrize("slope", [0.0, 1.0, 123.0, -5.0])
-@pytest.mark.parametrize("x", [[1.0, -2.0], [1.0 + 4e-6, 0.3], [3.0 - 9e-6, 3.0]])
-def test_a_jump_is_no_kink(x, slope):
-    """Of the floor: whatever backward says, an element on a jump has no gradient that passes."""
-    check = check_layer(lambda x: (np.floor(x), None), lambda d, _: slope * d, np.array(x))
-    assert not check.passed
-    assert check.rows[0].kinks == 0
+def test_rounding_is_no_failure_and_hides_none():
+    for x in np.array([3.0, 10.0, 15.0, 18.0, -10.0, 300.0])[:, None]:
+        assert check_layer(L.tanh_forward, L.tanh_backward, x).passed
+        assert check_layer(L.sigmoid_forward, L.sigmoid_backward, x).passed
+    for x, factor in (3.0, 1.001), (7.0, 1.001), (10.0, 0.0):
+        wrong = partial(lambda factor, *args: factor * L.tanh_backward(*args), factor)
+        assert not check_layer(L.tanh_forward, wrong, np.array([x])).passed
 
 
-def test_no_element_compared_is_no_pass():
-    check = check_layer(L.relu_forward, L.relu_backward, np.zeros(3))
-    assert (check.passed, check.rows[0].kinks) == (False, 3)
-    assert "FAIL (3 of 3 on a kink, left out)" in str(check)
-    assert check_layer(L.relu_forward, L.relu_backward, np.zeros((0, 2))).passed
-
-
-@pytest.mark.parametrize("x", [3.0, 10.0, 15.0, 18.0, -10.0, 300.0])
-def test_rounding_is_no_failure(x):
-    assert check_layer(L.tanh_forward, L.tanh_backward, np.array([[x]])).passed
-    assert check_layer(L.sigmoid_forward, L.sigmoid_backward, np.array([[x]])).passed
-
-
-@pytest.mark.parametrize(("x", "factor"), [(3.0, 1.001), (7.0, 1.001), (10.0, 0.0)])
-def test_rounding_hides_no_wrong_gradient(x, factor):
-    def wrong(dout, cache):
-        return factor * L.tanh_backward(dout, cache)
-
-    assert not check_layer(L.tanh_forward, wrong, np.array([[x]])).passed
-
-
-@pytest.mark.parametrize("offset", [0.0, 3e-6, -3e-6, 9e-6])
-def test_a_kink_is_named_and_not_a_failure(offset):
-    check = check_layer(L.relu_forward, L.relu_backward, np.array([-1.0, offset, 2.0]))
-    assert check.passed
-    assert check.rows[0].kinks == 1
-    assert "1 of 3 on a kink" in str(check)
+RELU, LARGEST = partial(np.maximum, 0), partial(np.max, axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize(
-    ("factors", "passed"), [([1, 1, 1], True), ([1, 1, 1.001], False), ([1, -3, 1], False)]
-)
-def test_a_kink_hides_no_failure(factors, passed):
-    def forward(x):
-        return np.abs(x), np.sign(x) + (x == 0)
-
-    x = np.array([-1.0, 0.0, 2.0])
-    assert check_layer(forward, lambda dout, sign: dout * sign * factors, x).passed == passed
-
-
-def test_a_tie_in_a_maximum_is_a_kink():
-    x = np.array([[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]])
-    first = np.eye(3)[x.argmax(axis=1)]
-    check = check_layer(lambda x: (x.max(axis=1), None), lambda dout, _: first * dout[:, None], x)
-    assert check.passed
-    assert check.rows[0].kinks == 2
-
-
-def test_strong_curvature_is_not_a_kink():
-    """An error as small as h f'' must not pass for a kink of a smooth function."""
-    x = np.array([0.3, -0.7])
-    check = check_layer(lambda x: (np.exp(x), x), lambda dout, x: dout * np.exp(x) * (1 + 3e-6), x)
-    assert not check.passed
-    assert check.rows[0].kinks == 0
+    ("f", "slopes", "x", "passed", "kinks"),
+    [
+        # A jump is no kink: whatever backward says, the floor has no gradient there that passes.
+        *((np.floor, slope, x, False, 0) for slope in (0.0, 1.0, 123.0, -5.0)
+          for x in ([1.0, -2.0], [1.0 + 4e-6, 0.3], [3.0 - 9e-6, 3.0])),
+        *((RELU, [0, x > 0, 1], [-1.0, x, 2.0], True, 1) for x in (0.0, 3e-6, -3e-6, 9e-6)),
+        (RELU, 0, np.zeros(3), False, 3),  # no element compared is no pass
+        (RELU, 0, np.zeros((0, 2)), True, 0),
+        (np.abs, [-1, 1, 1], [-1.0, 0.0, 2.0], True, 1),
+        (np.abs, [-1, 1, 1.001], [-1.0, 0.0, 2.0], False, 1),
+        (np.abs, [-1, -3, 1], [-1.0, 0.0, 2.0], False, 0),
+        (LARGEST, [[0, 1, 0]] * 2, [[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]], True, 2),  # a tie
+        # An error as small as h f'' must not pass for a kink of a smooth function.
+        (np.exp, np.exp([0.3, -0.7]) * (1 + 3e-6), [0.3, -0.7], False, 0),
+    ],
+)  # fmt: skip
+def test_a_kink_is_named_and_hides_no_failure(f, slopes, x, passed, kinks):
+    x, slopes = np.array(x), np.array(slopes)
+    check = check_layer(lambda x: (f(x), None), lambda dout, _: dout * slopes, x)
+    assert (check.passed, check.rows[0].kinks) == (passed, kinks)
+    assert kinks == 0 or f" ({kinks} of {x.size} on a kink" in str(check)
 
 
 @pytest.fixture
@@ -149,8 +115,7 @@ def fc(rng):
 
 def test_table_reads_like_a_table(fc):
     lines = str(check_layer(L.fc_forward, L.fc_backward, *fc)).splitlines()
-    assert lines[0].split() == ["input", "shape", "max", "rel.", "error", "result"]
-    assert [line.split()[0] for line in lines[1:]] == ["x", "w", "b"]
+    assert [line.split()[0] for line in lines] == ["input", "x", "w", "b"]
     assert "(5, 3)" in lines[2]
     assert all(line.endswith("pass") for line in lines[1:])
     unnamed = check_layer(lambda *inputs: L.fc_forward(*inputs), L.fc_backward, *fc)
@@ -167,9 +132,6 @@ def test_one_wrong_element_fails(fc, factor):
     check = check_layer(L.fc_forward, wrong, *fc)
     assert [row.passed for row in check.rows] == [True, False, True]
     assert "FAIL" in str(check)
-
-
-def test_wrong_number_of_gradients(fc):
     with pytest.raises(ValueError, match="check_layer: backward"):
         check_layer(L.fc_forward, lambda dout, cache: L.fc_backward(dout, cache)[:2], *fc)
 
@@ -182,7 +144,7 @@ LAYERS = {
     "square fc": (L.fc_forward, L.fc_backward, (4, 3), (3, 3), (3,)),
     "relu": (L.relu_forward, lambda *a: [L.relu_backward(*a)], (4, 5)),
     "softmax": (lambda x: L.softmax_loss(x, Y), lambda dout, dx: [dout * dx], (4, 3)),
-    "conv": (lambda x, w, b: conv_forward(x, w, b, CONV), conv_backward, (4, 2, 8, 9), (3, 2, 3, 3),
+    "conv": (lambda x, w, b: conv_forward(x, w, b, CONV), conv_backward, (4, 2, 8, 8), (3, 2, 3, 3),
              (3,)),
 }  # fmt: skip
 
@@ -206,30 +168,21 @@ WRONG = [
     ("fc", 1, lambda g, *_: 4 * g, TIMES + "4, the number of examples"),
     ("fc", 2, lambda g, *_: g / 4, TIMES + r"0.25, 1 / .* of examples"),
     ("fc", 0, lambda g, *_: -g, TIMES + "-1"),
-    ("fc", 1, lambda g, *_: 2 * g, TIMES + "2"),
-    ("fc", 1, lambda g, *_: g / 2, TIMES + "0.5"),
     ("fc", 1, lambda g, *_: g * (1 + 3e-7), ""),
     ("fc", 1, lambda g, *_: g.T, "the transpose of the numerical gradient"),
     ("square fc", 1, lambda g, *_: g.T, "the transpose of the numerical gradient"),
     ("fc", 1, lambda g, *a: one_by_one(*a, 1), "the sum over the examples is missing"),
-    ("fc", 2, lambda g, *a: one_by_one(*a, 2), "the sum over the examples is missing"),
     ("fc", 1, lambda g, *a: one_by_one(*a, 1)[-1], "the share of the last example alone"),
     ("fc", 2, lambda g, *a: one_by_one(*a, 2)[0], "the share of the first example alone"),
     ("fc", 2, lambda g, *_: g.sum(), r"its shape is \(\)"),
     ("fc", 0, lambda g, *_: g[::-1], "right but for the order of the examples"),
     ("fc", 1, lambda g, *_: g.astype(np.float32), "right to the precision of float32 only"),
     ("fc", 1, lambda g, dout, cache: g - 0.5 * cache[1], "right but for a penalty, 0.5 times x"),
-    ("relu", 0, lambda g, dout, mask: L.relu_backward(dout, ~mask),
-     "zero where the numerical one is not, and the other way round"),
-    ("relu", 0, lambda g, dout, mask: L.relu_backward(dout, mask & (dout > 0)),
-     "zero where the numerical gradient is not, right elsewhere"),
-    ("softmax", 0, lambda g, *_: 4 * g, TIMES + "4, the number of examples"),
-    ("softmax", 0, lambda g, *_: -g, TIMES + "-1"),
+    ("relu", 0, lambda g, dout, mask: dout * ~mask, "zero where .*, and the other way round"),
+    ("relu", 0, lambda g, dout, mask: g * (dout > 0), "zero where .*, right elsewhere"),
     ("softmax", 0, lambda g, dout, _: g + dout * np.eye(3)[Y] / 4, ""),
-    ("conv", 0, lambda g, *_: g[::-1], "right but for the order of the examples"),
     ("conv", 0, lambda g, *a: without_the_ring(*a), "right but for the boundary of the image"),
     ("conv", 1, lambda g, *_: g[:, :, ::-1, ::-1], ""),
-    ("conv", 2, lambda g, *_: 4 * g, TIMES + "4, the number of examples"),
 ]  # fmt: skip
 
 
@@ -255,27 +208,19 @@ def test_a_wrong_gradient_is_explained(layer, index, change, words):
     assert re.search(f"FAIL: {words}" if words else "FAIL", str(check))
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda g, w: g - 0.1 * w, "right but for a penalty, 0.1 times x"),
-        (lambda g, w: g + 0.1 * w, "right but for a penalty, -0.1 times x"),
-        (lambda g, w: 5 * g, TIMES + "5, the number of examples"),
-        (lambda g, w: g.T, "the transpose of the numerical gradient"),
-    ],
-)
-def test_a_wrong_gradient_of_a_net_is_explained(change, words, rng):
+def test_a_wrong_gradient_of_a_net_is_explained(rng):
     net = FullyConnectedNet(4, [4], 2, reg=0.1, dtype=np.float64, seed=0)
     X, y, loss = rng.standard_normal((5, 4)), rng.integers(0, 2, 5), net.loss
 
     def wrong(X, y):
         value, grads = loss(X, y)
-        return value, {**grads, "W1": change(grads["W1"], net.params["W1"])}
+        return value, {**grads, "W1": 5 * grads["W1"], "W2": grads["W2"] + 0.1 * net.params["W2"]}
 
     assert check_net(net, X, y).passed
     net.loss = wrong
     looks = {row.name: row.looks for row in check_net(net, X, y).rows}
-    assert looks == {"W1": words, "b1": "", "W2": "", "b2": ""}
+    assert looks["W1"] == TIMES + "5, the number of examples"
+    assert looks == {**looks, "b1": "", "W2": "right but for a penalty, -0.1 times x", "b2": ""}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -284,4 +229,4 @@ def test_a_gradient_that_looks_like_nothing_gets_no_word(layer, rng):
         check = check_with(layer, index, lambda g, *_: rng.standard_normal(g.shape))
         assert [row.looks for row in check.rows] == [""] * len(check.rows)
         assert not check.passed
-        assert check_with(layer, index, lambda g, *_: g).passed
+    assert check_with(layer, 0, lambda g, *_: g).passed

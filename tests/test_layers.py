@@ -12,8 +12,8 @@ import layers as L
 from gradient_check import check_layer, rel_error
 from layers import softmax_loss
 
-ELEMENTWISE = {"relu": (L.relu_forward, L.relu_backward), "tanh": (L.tanh_forward, L.tanh_backward),
-               "sigmoid": (L.sigmoid_forward, L.sigmoid_backward)}  # fmt: skip
+ELEMENTWISE = {name: [getattr(L, f"{name}_{way}") for way in ("forward", "backward")]
+               for name in ("relu", "sigmoid", "tanh")}  # fmt: skip
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -25,7 +25,6 @@ def test_fc_gradients(shape, n, m, seed):
     w = rng.standard_normal((int(np.prod(shape)), m))
     check = check_layer(L.fc_forward, L.fc_backward, x, w, b)
     assert check.passed, check
-    assert [row.name for row in check.rows] == ["x", "w", "b"]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -36,8 +35,7 @@ def test_elementwise_gradients(name, shape, seed):
     assert check.rows[0].kinks == 0, check
 
 
-@pytest.mark.parametrize("p", [0.0, 0.3, 0.9])
-@given(shape=shapes, seed=seeds)
+@given(p=st.sampled_from([0.0, 0.3, 0.9]), shape=shapes, seed=seeds)
 def test_dropout_gradient(p, shape, seed):
     def forward(x):  # the same numbers are dropped each time
         return L.dropout_forward(x, p, np.random.default_rng(seed))
@@ -56,44 +54,30 @@ def test_softmax_gradient(n, c, scale, seed):
 
 @pytest.mark.parametrize("score", [20.0, 30.0])
 def test_softmax_of_a_sure_and_right_network_keeps_its_digits(score):
-    x = np.array([[score, 0.0, 0.0]])
-    check = check_layer(lambda x: softmax_loss(x, [0]), lambda dout, dx: dout * dx, x)
-    assert check.passed, check
-    assert softmax_loss(x, [0])[0] == pytest.approx(2 * np.exp(-score), rel=1e-8)
+    loss, _ = softmax_loss([[score, 0.0, 0.0]], [0])
+    assert loss == pytest.approx(2 * np.exp(-score), rel=1e-8, abs=0)
 
 
 def test_fc_by_hand():
-    x = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
-    w = np.array([[1.0, 0.0, -1.0], [2.0, 1.0, 0.0]])
-    out, cache = L.fc_forward(x, w, np.array([0.5, 0.0, 1.0]))
+    x, w, b = np.array([[[1, 2]], [[3, 4]]]), np.array([[1, 0, -1], [2, 1, 0]]), [0.5, 0, 1]
+    out, cache = L.fc_forward(x, w, b)
     np.testing.assert_array_equal(out, [[5.5, 2.0, 0.0], [11.5, 4.0, -2.0]])
     dout = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
-    dx, dw, db = L.fc_backward(dout, cache)
-    np.testing.assert_array_equal(dx, [[[-1.0, 2.0]], [[-1.0, 1.0]]])
-    np.testing.assert_array_equal(dw, [[1.0, 3.0, 5.0], [2.0, 4.0, 8.0]])
-    np.testing.assert_array_equal(db, [1.0, 1.0, 3.0])
+    for values in (cache, (x, w, b)):  # the latter as a caller may make it
+        dx, dw, db = L.fc_backward(dout, values)
+        np.testing.assert_array_equal(dx, [[[-1.0, 2.0]], [[-1.0, 1.0]]])
+        np.testing.assert_array_equal(dw, [[1.0, 3.0, 5.0], [2.0, 4.0, 8.0]])
+        np.testing.assert_array_equal(db, [1.0, 1.0, 3.0])
     none, *gradients = L.fc_backward(dout, cache, need_dx=False)
     assert none is None
     assert rel_error(gradients[0], dw) == rel_error(gradients[1], db) == 0
-
-
-def test_names_of_other_years_and_a_cache_made_by_hand(rng):
     assert (L.affine_forward, L.affine_backward) == (L.fc_forward, L.fc_backward)
-    x, w, b = rng.integers(0, 9, (3, 2, 2)), rng.integers(0, 9, (4, 5)), np.arange(5)
-    out, cache = L.affine_forward(x, w, b)
-    dout = rng.random(out.shape)
-    by_hand = L.fc_backward(dout, (x, w, b))
-    for ours, expected in zip(L.fc_backward(dout, cache), by_hand, strict=True):
-        np.testing.assert_array_equal(ours, expected)
 
 
-def test_relu_by_hand():
+def test_elementwise_by_hand():
     out, cache = L.relu_forward(np.array([[-2.0, 0.0, 3.0]]))
     np.testing.assert_array_equal(out, [[0.0, 0.0, 3.0]])
     np.testing.assert_array_equal(L.relu_backward(np.full((1, 3), 5.0), cache), [[0.0, 0.0, 5.0]])
-
-
-def test_sigmoid_and_tanh_by_hand():
     x = np.log([3.0, 1 / 3])
     np.testing.assert_allclose(L.sigmoid_forward(x)[0], [0.75, 0.25], rtol=1e-15)
     np.testing.assert_allclose(L.tanh_forward(x)[0], [0.8, -0.8], rtol=1e-15)
@@ -108,14 +92,6 @@ def test_softmax_by_hand():
     np.testing.assert_allclose(dx, expected, rtol=1e-14)
 
 
-def test_batch_loss_is_the_mean_of_the_examples(rng):
-    x, y = rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
-    losses, grads = zip(*(softmax_loss(x[i : i + 1], y[i : i + 1]) for i in range(5)), strict=True)
-    loss, dx = softmax_loss(x, y)
-    assert loss == pytest.approx(np.mean(losses), rel=1e-14)
-    assert rel_error(dx, np.concatenate(grads) / 5) < 1e-14
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e4, 1e30, 3e38])
 def test_softmax_of_huge_scores(dtype, size):
@@ -127,13 +103,12 @@ def test_softmax_of_huge_scores(dtype, size):
     np.testing.assert_allclose(dx, expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("x", [np.zeros((2, 3), np.float32), np.zeros((2, 3)), [[0, 0, 0]] * 2])
 @pytest.mark.parametrize("y", [[0, 2], np.array([0, 2], np.uint8)])
-def test_softmax_takes_arrays_and_lists(x, y):
-    loss, dx = softmax_loss(x, y)
-    assert loss.dtype == np.float64  # a NumPy number
-    assert loss == pytest.approx(np.log(3), rel=1e-7)
-    assert dx.dtype == getattr(x, "dtype", np.float64)
+def test_softmax_takes_arrays_and_lists(y):
+    for x, dtype in ((np.zeros((2, 3), np.float32), "f4"), ([[0, 0, 0]] * 2, "f8")):
+        loss, dx = softmax_loss(x, y)
+        assert (loss.dtype, dx.dtype) == ("f8", dtype)  # both are NumPy's
+        assert loss == pytest.approx(np.log(3), rel=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

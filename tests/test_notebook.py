@@ -1,7 +1,6 @@
 """The committed notebook: executed from top to bottom, in order, without an error."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -41,19 +40,3 @@ def test_short_cells_and_not_too_many(cells):
     assert len(cells) <= 110
     for cell in cells:
         assert len("".join(cell["source"]).splitlines()) <= 15, cell["source"][0]
-
-
-@pytest.mark.parametrize("kind", ["Figure", "Table"])
-def test_captions_are_numbered_in_order_and_mentioned(cells, kind):
-    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    captions = re.findall(rf"^\*\*{kind} (\d+)\.\*\*", text, re.MULTILINE)
-    assert captions
-    assert captions == [str(number) for number in range(1, len(captions) + 1)]
-    for number in captions:
-        assert re.search(rf"(?<!\*\*){kind} {number}\b", text), f"{kind} {number}"
-
-
-def test_pictures_have_captions(cells):
-    pictures = [i for i, cell in enumerate(cells) if "image/png" in json.dumps(cell)]
-    for i in pictures:
-        assert re.search(r"^\*\*Figure \d+\.\*\*", "".join(cells[i - 1]["source"]), re.MULTILINE)

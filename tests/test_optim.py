@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import update_rules
 
-from optim import UPDATE_RULES, adam, cosine, rmsprop, sgd, sgd_momentum
+from optim import UPDATE_RULES, cosine, sgd_momentum
 
 CONFIGS = {
     "sgd": {"learning_rate": 0.3},
@@ -20,6 +20,7 @@ CLASSIC = {
     "rmsprop": {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8},
     "adam": {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
 }
+STATE = {"sgd": [], "sgd_momentum": ["velocity"], "rmsprop": ["cache"], "adam": ["m", "v", "t"]}
 each_rule = pytest.mark.parametrize("name", UPDATE_RULES)
 
 
@@ -36,37 +37,22 @@ def test_published_formulas(name, settings, seed, steps):
     for dw in gradients:
         w, config = UPDATE_RULES[name](w, dw, config)
     np.testing.assert_allclose(w.ravel(), expected, rtol=1e-10, atol=1e-12)
+    assert set(config) == {*CLASSIC[name], *STATE[name]}
+    assert {key: config[key] for key in CLASSIC[name]} == settings[name]
 
 
-def test_first_steps_by_hand():
-    one = np.ones(1)
-    assert sgd(one.copy(), 2 * one)[0] == 1 - 0.02
-    w, config = sgd_momentum(one.copy(), 2 * one, {"learning_rate": 0.5, "velocity": 4 * one})
+def test_a_state_that_is_given():
+    given = {"learning_rate": 0.5, "velocity": np.full(1, 4.0)}
+    w, config = sgd_momentum(np.ones(1), np.full(1, 2.0), given)
     assert config["velocity"] == 0.9 * 4 - 0.5 * 2
     assert w == 1 + config["velocity"]
-    w, config = rmsprop(one.copy(), 2 * one)
-    assert config["cache"] == pytest.approx(0.04)
-    assert w == pytest.approx(1 - 0.01 * 2 / 0.2, rel=1e-6)
-    # Whatever the gradient's size, Adam's first step has the size of the learning rate.
-    w, config = adam(one.copy(), -1e-3 * one)
-    assert config["t"] == 1
-    assert w == pytest.approx(1 + 1e-3, rel=1e-6)
-
-
-@each_rule
-def test_config_has_everything_after_one_step(name):
-    state = {"sgd": [], "sgd_momentum": ["velocity"], "rmsprop": ["cache"], "adam": ["m", "v", "t"]}
-    _, config = UPDATE_RULES[name](np.zeros(2), np.zeros(2), None)
-    assert set(config) == {*CLASSIC[name], *state[name]}
-    assert {key: config[key] for key in CLASSIC[name]} == CLASSIC[name]
 
 
 @each_rule
 def test_float32_stays_float32_and_dw_is_left_alone(name):
     w, dw = np.ones(3, np.float32), np.full(3, 0.5, np.float32)
     config = {key: np.float64(value) for key, value in CONFIGS[name].items()}
-    next_w, config = UPDATE_RULES[name](w, dw, config)
-    assert next_w is w
+    assert UPDATE_RULES[name](w, dw, config)[0] is w
     assert {a.dtype for a in (w, *config.values()) if np.ndim(a)} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(dw, np.float32(0.5))
 
@@ -76,27 +62,23 @@ def test_float32_stays_float32_and_dw_is_left_alone(name):
 def test_extreme_gradients(name, dtype):
     """The square of a large gradient is infinite, which only makes its step 0."""
     largest = np.finfo(dtype).max
-    sizes = [0, np.finfo(dtype).tiny, 1e-30, 1, 1e15, 1e25, largest / 4]
-    dw = np.array([*sizes, *(-size for size in sizes)], dtype)
+    dw = np.array([0, np.finfo(dtype).tiny, 1e-30, 1, 1e15, 1e25, -largest / 4], dtype)
     w, config = np.ones_like(dw), {"learning_rate": 0.1}
-    for step in range(5):
-        with np.errstate(over="ignore"):
-            w, config = UPDATE_RULES[name](w, dw if step % 2 else -dw, config)
-        assert np.isfinite(w).all()
+    with np.errstate(over="ignore"):
+        for sign in (-1, 1, -1, 1, -1):
+            w, config = UPDATE_RULES[name](w, sign * dw, config)
+            assert np.isfinite(w).all()
 
 
 @each_rule
-def test_arrays_that_do_not_fit_are_named(name):
-    with pytest.raises(ValueError, match=f"{name}: dw must"):
-        UPDATE_RULES[name](np.ones(2), np.ones(3))
+def test_an_array_of_integers_is_named(name):
     with pytest.raises(TypeError, match=f"{name}: w must"):
         UPDATE_RULES[name](np.ones(2, int), np.ones(2))
 
 
 @pytest.mark.parametrize(
     ("name", "config"),
-    [*((rule, {"learning_rate": np.inf}) for rule in UPDATE_RULES),
-     ("sgd_momentum", {"momentum": 1.0}), ("sgd_momentum", {"velocity": 0.0}),
+    [("sgd_momentum", {"momentum": 1.0}), ("sgd_momentum", {"velocity": 0.0}),
      ("rmsprop", {"decay_rate": 1.0}), ("rmsprop", {"epsilon": 0}), ("adam", {"epsilon": 0}),
      ("adam", {"beta1": 1.0}), ("adam", {"beta2": 1.0}), ("adam", {"m": np.zeros(3)})],
 )  # fmt: skip
@@ -107,9 +89,8 @@ def test_what_a_config_may_not_hold_is_named(name, config):
 
 def test_cosine():
     t = np.linspace(0, 1, 101)
-    plain = [cosine(x) for x in t]
-    np.testing.assert_allclose(plain, np.cos(np.pi * t / 2) ** 2, atol=1e-15)
-    warm = np.array([cosine(x, warm_up=0.1) for x in t])
-    assert (np.sign(np.diff(warm)) == np.repeat([1, -1], [10, 90])).all()
+    np.testing.assert_allclose([cosine(x) for x in t], np.cos(np.pi * t / 2) ** 2, atol=1e-15)
+    expected = np.where(t < 0.1, t / 0.1, np.cos(np.pi / 2 * (t - 0.1) / 0.9) ** 2)
+    np.testing.assert_allclose([cosine(x, warm_up=0.1) for x in t], expected, atol=1e-15)
     with pytest.raises(ValueError, match="warm_up"):
         cosine(0.5, warm_up=1.0)

@@ -41,25 +41,24 @@ RECORDED = {
     "conv bn": (2780815462, 2.644354, 1.47348, -0.9775438, 2.570904, 2.470198, 2.180735, 2.252518),
     "conv ln": (2780815462, 3.067945, 4.109038, 8.008195, 2.646474, 2.569255, 2.573012, 2.435864),
 }  # fmt: skip
-ORDER = [4, 9, 8, 7, 5, 3, 0, 1, 2, 6]  # of ten examples
 
 
 def make(name):
     kind, options = NETS[name]
-    options = {"dtype": np.float64, "seed": 3, **options}
-    if kind is ConvNet:
-        return ConvNet((1, 8, 8), [4, (6, 4)], 3, [12], **options)
-    return FullyConnectedNet(64, [30, 20], **options)
+    sizes = ((1, 8, 8), [4, (6, 4)], 3, [12]) if kind is ConvNet else (64, [30, 20])
+    return kind(*sizes, **{"dtype": np.float64, "seed": 3, **options})
 
 
 def flat(arrays):
     return np.concatenate([array.ravel() for array in arrays.values()])
 
 
-def measured(name):
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("name", NETS)
+def test_networks_and_trainings(name):
+    rng, net = np.random.default_rng(1), make(name)
     X, y = rng.integers(0, 256, (80, 1, 8, 8), dtype=np.uint8), rng.integers(0, 10, 80)
-    net = make(name)
+    weights, *expected = RECORDED[name]
+    assert zlib.crc32(flat(net.params).tobytes()) == weights
     loss, grads = net.loss(X, y)
     gradient = flat({key: grads[key] for key in net.params}).astype(np.float64)
     signs = np.resize([1.0, 1.0, -1.0], gradient.size)
@@ -70,20 +69,4 @@ def measured(name):
         solver = Solver(make(name), data, rule, {"learning_rate": 0.01}, **options)
         solver.train()
         numbers.append(np.mean(solver.loss_history))
-    return zlib.crc32(flat(make(name).params).tobytes()), numbers
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_networks_and_trainings(name):
-    weights, *expected = RECORDED[name]
-    found, numbers = measured(name)
-    assert found == weights
     np.testing.assert_allclose(numbers, expected, rtol=1e-5)
-
-
-def test_order_of_the_examples():
-    net = FullyConnectedNet(1, [], 2, seed=0)
-    data = {"X_train": np.zeros((10, 1)), "y_train": np.zeros(10, int)}
-    solver = Solver(net, data, num_epochs=1, verbose=False, seed=0)
-    solver.train()
-    assert solver.order.tolist() == ORDER
