@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,50 +84,42 @@ def test_networks_of_other_years(rng, tmp_path):
     assert FullyConnectedNet(8, [6], 10, 0.01, 0.1).reg == 0.1
     data, net = toy((8,), rng), FullyConnectedNet(8, [6])
     check_gradients(net, data["X_val"], data["y_val"])  # in float64
-    options = {"optim_config": {"learning_rate": 1e-2}, "lr_decay": 0.95, "print_every": 10}
-    solver.Solver(
-        net, data, update_rule="sgd", **options, num_epochs=2, batch_size=20, verbose=False,
-        checkpoint_name=str(tmp_path / "net"),
-    ).train()  # fmt: skip
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["net_epoch_1.npz", "net_epoch_2.npz"]
+    options = {"update_rule": "sgd", "lr_decay": 0.95, "num_epochs": 2, "verbose": False}
+    solver.Solver(net, data, **options, checkpoint_name=str(tmp_path / "net")).train()
+    assert {path.name for path in tmp_path.iterdir()} == {"net_epoch_1.npz", "net_epoch_2.npz"}
 
 
 def test_names_that_are_handed_on():
-    for path, names, module, ours in (
-        ("fast_layers", "conv_forward_fast conv_forward_im2col", conv, "conv_forward"),
-        ("fast_layers", "conv_backward_fast conv_backward_strides", conv, "conv_backward"),
-        ("fast_layers", "max_pool_forward_fast", conv, "max_pool_forward"),
-        ("fast_layers", "max_pool_backward_fast", conv, "max_pool_backward"),
-        ("layers", "conv_forward_naive", conv, "conv_forward_naive"),
-        ("classifiers.cnn", "max_pool_backward_naive", conv, "max_pool_backward_naive"),
-        ("classifiers.fc_net", "affine_forward", layers, "fc_forward"),
-        ("classifiers.fc_net", "softmax_loss", layers, "softmax_loss"),
-        ("layers", "batchnorm_backward_alt", normalization, "batchnorm_backward"),
-        ("optim", "adam", optim, "adam"),
-        ("solver", "DivergedError", solver, "DivergedError"),
+    for names, module, ours in (
+        ("fast_layers.conv_forward_fast fast_layers.conv_forward_im2col", conv, "conv_forward"),
+        ("fast_layers.conv_backward_fast fast_layers.conv_backward_strides", conv, "conv_backward"),
+        ("fast_layers.max_pool_forward_fast", conv, "max_pool_forward"),
+        ("fast_layers.max_pool_backward_fast", conv, "max_pool_backward"),
+        ("layers.conv_forward_naive", conv, "conv_forward_naive"),
+        ("classifiers.cnn.max_pool_backward_naive", conv, "max_pool_backward_naive"),
+        ("classifiers.fc_net.affine_forward", layers, "fc_forward"),
+        ("classifiers.fc_net.softmax_loss", layers, "softmax_loss"),
+        ("layers.batchnorm_backward_alt", normalization, "batchnorm_backward"),
+        ("optim.adam", optim, "adam"),
+        ("solver.DivergedError", solver, "DivergedError"),
     ):
-        for prefix in ("cs231n", "deeplearning"):
-            found = vars(importlib.import_module(f"{prefix}.{path}"))
-            assert all(found[name] is getattr(module, ours) for name in names.split()), names
+        for prefix, name in product(("cs231n", "deeplearning"), names.split()):
+            path, name = name.rsplit(".", 1)
+            found = getattr(importlib.import_module(f"{prefix}.{path}"), name)
+            assert found is getattr(module, ours), name
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_svm_loss_is_the_hinge_loss(seed):
+def test_svm_loss_is_the_hinge_loss(rng):
     from cs231n.layers import svm_loss
 
-    rng = np.random.default_rng(seed)
-    scores, y = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
-    expected = np.mean([
-        sum(max(0, s - row[label] + 1) for j, s in enumerate(row) if j != label)
-        for row, label in zip(scores, y, strict=True)
-    ])  # fmt: skip
+    scores, y = rng.standard_normal((12, 4)), rng.integers(0, 4, 12)
+    margins = np.maximum(0, scores - scores[range(12), y][:, None] + 1)
     loss, dx = svm_loss(scores.astype(np.float32), y)
-    assert loss == pytest.approx(expected, rel=1e-6)
+    assert loss == pytest.approx(margins.sum() / 12 - 1, rel=1e-6)  # the label's own margin is 1
     assert dx.dtype == np.float32
     check = check_layer(lambda x: svm_loss(x, y), lambda dout, dx: dout * dx, scores)
     assert check.passed, check
-    with pytest.raises(ValueError, match="svm_loss: y must have shape"):
+    with pytest.raises(ValueError, match="svm_loss: y"):
         svm_loss(scores, y[:3])
 
 
@@ -135,24 +128,19 @@ def test_sandwich_layers(rng):
 
     conv, pool = {"stride": 1, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
     bn = {"mode": "train"}
-    x, w, b = (rng.standard_normal(shape) for shape in ((2, 3, 4, 4), (4, 3, 3, 3), 4))
-    norm = rng.random(4) + 0.5, rng.standard_normal(4)
-    flat = rng.standard_normal((5, 6)), rng.standard_normal((6, 4)), b
-    cases = {
-        "affine_relu": (flat, ()),
-        "affine_bn_relu": ((*flat, *norm), (bn,)),
-        "affine_ln_relu": ((*flat, *norm), ({},)),
-        "conv_relu": ((x, w, b), (conv,)),
-        "conv_relu_pool": ((x, w, b), (conv, pool)),
-        "conv_bn_relu": ((x, w, b, *norm), (conv, bn)),
-    }
-    for name, (arrays, options) in cases.items():
-        forward = getattr(layer_utils, f"{name}_forward")
-        check = check_layer(
-            lambda *arrays, forward=forward, options=options: forward(*arrays, *options),
-            getattr(layer_utils, f"{name}_backward"),
-            *arrays,
-        )
+    image = [rng.standard_normal(shape) for shape in ((2, 3, 4, 4), (4, 3, 3, 3), 4)]
+    flat = [rng.standard_normal(shape) for shape in ((5, 6), (6, 4), 4)]
+    norm = [rng.random(4) + 0.5, rng.standard_normal(4)]
+    for name, arrays, *options in (
+        ("affine_relu", flat),
+        ("affine_bn_relu", flat + norm, bn),
+        ("affine_ln_relu", flat + norm, {}),
+        ("conv_relu", image, conv),
+        ("conv_relu_pool", image, conv, pool),
+        ("conv_bn_relu", image + norm, conv, bn),
+    ):
+        forward, backward = (getattr(layer_utils, f"{name}_{way}ward") for way in ("for", "back"))
+        check = check_layer(lambda *a, f=forward, o=options: f(*a, *o), backward, *arrays)
         assert check.passed, (name, check)
 
 
@@ -171,18 +159,14 @@ def test_dropout_as_cells_call_it(prefix, rng):
         net = importlib.import_module(f"{prefix}.classifiers.fc_net").FullyConnectedNet
         drops = [layer for layer in net([4, 4], dropout=p).layers if isinstance(layer, Dropout)]
         assert drops == [Dropout(1 - kept)] * (2 if kept < 1 else 0)
-    param = {"mode": "train", "p": 0.2, "seed": 123}
-    check = check_layer(
-        lambda x: layers.dropout_forward(x, param), layers.dropout_backward, x[:5, :5].copy()
-    )
+    param, forward = {"mode": "train", "p": 0.2, "seed": 123}, layers.dropout_forward
+    check = check_layer(lambda x: forward(x, param), layers.dropout_backward, x[:5, :5].copy())
     assert check.passed, check
     never = {"cs231n": 0, "deeplearning": 1}[prefix]  # no unit is left
     bad = {"mode": "train"}, {"p": 0.5}, {"mode": "train", "p": never}, {"mode": "test", "p": -1}
     for param in bad:
-        with pytest.raises((TypeError, ValueError), match=r"(p|mode)('\])? must be"):
-            layers.dropout_forward(x, param)
-    with pytest.raises(ValueError, match="dropout_forward: p must be"):
-        layers.dropout_forward(x, {"mode": "train", "p": 2})
+        with pytest.raises((TypeError, ValueError), match=r"dropout_forward: .*(p|mode)"):
+            forward(x, param)
 
 
 def test_dropout_follows_numpys_global_state(rng):
@@ -205,8 +189,7 @@ def test_two_layer_net(rng):
     from cs231n.classifiers.fc_net import TwoLayerNet
 
     model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
-    shapes = {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}
-    for name, shape in shapes.items():
+    for name, shape in {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}.items():
         model.params[name] = np.linspace(-0.7, 0.4, num=np.prod(shape)).reshape(shape)
     X, y = rng.standard_normal((3, 5)), np.array([0, 5, 1])
     hidden = np.maximum(0, X @ model.params["W1"] + model.params["b1"])
@@ -221,23 +204,17 @@ def test_two_layer_net(rng):
 @pytest.mark.parametrize(
     "options",
     [
-        {"reg": 3.14},
-        {"dropout": 1},
-        {"dropout": 0},
-        {"dropout": 0.5},
-        {"dropout_keep_ratio": 0.75},
-        {"normalization": "batchnorm", "reg": 0.1},
+        {"reg": 3.14}, {"dropout": 1}, {"dropout": 0}, {"dropout": 0.5}, {"use_batchnorm": True},
+        {"dropout_keep_ratio": 0.75}, {"normalization": "batchnorm", "reg": 0.1},
         {"normalization": "layernorm"},
-        {"use_batchnorm": True},
     ],
-)
+)  # fmt: skip
 def test_fully_connected_net(options, rng):
     from cs231n.classifiers.fc_net import FullyConnectedNet
 
-    X, y = rng.standard_normal((4, 15)), rng.integers(0, 10, 4)
-    model = FullyConnectedNet(
-        [20, 30], input_dim=15, weight_scale=0.3, dtype=np.float64, seed=123, **options
-    )
+    X, y = rng.standard_normal((4, 7)), rng.integers(0, 10, 4)
+    options = {"weight_scale": 0.3, "dtype": np.float64, "seed": 123, **options}
+    model = FullyConnectedNet([8, 9], input_dim=7, **options)
     check_gradients(model, X, y)
     kept = options.get("dropout", options.get("dropout_keep_ratio", 1))
     drops = [layer for layer in model.layers if isinstance(layer, Dropout)]
@@ -286,21 +263,20 @@ def test_networks_train(rng):
     from cs231n.classifiers.fc_net import FullyConnectedNet
     from cs231n.solver import Solver
 
+    size = C * H * W
     models = {
-        "plain": FullyConnectedNet([30, 30], weight_scale=0.05, input_dim=C * H * W),
-        "batchnorm": FullyConnectedNet([30], C * H * W, normalization="batchnorm"),
-        "dropout": FullyConnectedNet([30], C * H * W, dropout_keep_ratio=0.5),
+        "plain": FullyConnectedNet([30, 30], weight_scale=0.05, input_dim=size),
+        "batchnorm": FullyConnectedNet([30], size, normalization="batchnorm"),
+        "dropout": FullyConnectedNet([30], size, dropout_keep_ratio=0.5),
         "conv": ThreeLayerConvNet((C, H, W), 4, filter_size=3, weight_scale=1e-2, hidden_dim=20),
     }
     data = toy((C, H, W), rng)
+    options = {"update_rule": "adam", "optim_config": {"learning_rate": 5e-3}, "batch_size": 20}
     for name, model in models.items():
-        solver = Solver(
-            model, data, num_epochs=20, batch_size=20, update_rule="adam",
-            optim_config={"learning_rate": 5e-3}, verbose=False, print_every=100,
-        )  # fmt: skip
+        solver = Solver(model, data, **options, num_epochs=10, verbose=False, print_every=100)
         solver.train()
         assert solver.loss_history[-1] < solver.loss_history[0], name
-        assert len(solver.train_acc_history) == len(solver.val_acc_history) == 21
+        assert len(solver.train_acc_history) == len(solver.val_acc_history) == 11
         assert np.argmax(model.loss(data["X_val"]), axis=1).shape == (20,)
         if name == "batchnorm":
             assert (solver.last_params["running_mean1"] != 0).all()
@@ -313,10 +289,8 @@ def test_three_layer_conv_net(rng):
     loss, _ = model.loss(rng.standard_normal((5, 3, 32, 32)), rng.integers(0, 10, 5))
     assert loss == pytest.approx(np.log(10), abs=0.01)
     assert model.params["W1"].shape == (32, 3, 7, 7)
-    model = ThreeLayerConvNet(
-        num_filters=3, filter_size=3, input_dim=(3, 6, 6), hidden_dim=7, dtype=np.float64, reg=0.5,
-        weight_scale=0.1,
-    )  # fmt: skip
+    options = {"hidden_dim": 7, "dtype": np.float64, "reg": 0.5, "weight_scale": 0.1}
+    model = ThreeLayerConvNet(num_filters=3, filter_size=3, input_dim=(3, 6, 6), **options)
     check_gradients(model, rng.standard_normal((2, 3, 6, 6)), np.array([0, 4]))
 
 
@@ -364,52 +338,42 @@ def test_grid_of_filters(rng):
     filters[4] = 7.0  # of one colour
     grid = visualize_grid(filters)
     assert grid.shape == (3 * 4 + 2, 3 * 6 + 2, 3)
-    first, fifth = grid[:4, :6], grid[5:9, 7:13]
+    first = grid[:4, :6]
     assert (first.min(), first.max()) == (0, 255)
-    np.testing.assert_allclose(np.diff(first.ravel()) * np.diff(filters[0].ravel()) >= 0, True)
-    assert not fifth.any()
-    assert not grid[4].any()  # padding
-    assert not grid[10:, 14:].any()  # no image there
+    assert (np.diff(first.ravel()) * np.diff(filters[0].ravel()) >= 0).all()
+    for empty in grid[5:9, 7:13], grid[4], grid[10:, 14:]:  # the fifth, padding, no image there
+        assert not empty.any()
     assert visualize_grid(filters, padding=0).shape == (12, 18, 3)
-
-
-def write_cifar(folder, rng):
-    folder.mkdir()
-    for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
-        records = rng.integers(0, 256, (4, 3073), np.uint8)
-        records[:, 0] = range(4)
-        records.tofile(folder / name)
 
 
 def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
     from cs231n.data_utils import get_CIFAR10_data, load_CIFAR10
 
-    folder = tmp_path / "cifar"
-    monkeypatch.setenv("CIFAR10_DIR", str(folder))
+    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path))
     for read in (get_CIFAR10_data, lambda: load_CIFAR10("cs231n/datasets/cifar-10-batches-py")):
         with pytest.raises(FileNotFoundError, match=r"data_batch_1.*cifar-10-binary"):
             read()
-    write_cifar(folder, rng)
+    records = rng.integers(0, 256, (6, 4, 3073), np.uint8)
+    records[..., 0] = range(4)
+    for name, images in zip([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"], records):
+        images.tofile(tmp_path / f"{name}.bin")
     data = get_CIFAR10_data(num_training=15, num_validation=5, num_test=3, subtract_mean=False)
-    shapes = {key: value.shape for key, value in data.items()}
-    assert shapes["X_train"] == (15, 3, 32, 32)
-    assert (shapes["y_val"], shapes["X_test"]) == ((5,), (3, 3, 32, 32))
+    expected = records[:5, :, 1:].reshape(20, 3, 32, 32)
+    np.testing.assert_array_equal(data["X_train"], expected[:15])
     np.testing.assert_array_equal(data["y_train"], [0, 1, 2, 3] * 3 + [0, 1, 2])
-    record = np.fromfile(folder / "data_batch_1.bin", np.uint8)[3073:6146]
-    assert data["X_train"][1, 2, 0, 5] == record[1 + 2 * 1024 + 5]
-    less = get_CIFAR10_data(15, 5, 3)
-    np.testing.assert_allclose(less["X_train"].mean(axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(
-        less["X_test"], data["X_test"] - data["X_train"].mean(axis=0), atol=1e-3
-    )
-    for name in (str(folder), "datasets/cifar-10-batches-py"):
+    assert (data["y_val"].shape, data["X_test"].shape) == ((5,), (3, 3, 32, 32))
+    centred = get_CIFAR10_data(15, 5, 3)
+    for name in "X_train", "X_test":
+        means = data[name] - data["X_train"].mean(axis=0)
+        np.testing.assert_allclose(centred[name], means, atol=1e-3)
+    for name in (str(tmp_path), "datasets/cifar-10-batches-py"):
         X_train, y_train, X_test, y_test = load_CIFAR10(name)
         assert (y_train.shape, X_test.shape, y_test.shape) == ((20,), (4, 32, 32, 3), (4,))
-        np.testing.assert_array_equal(X_train[:15], data["X_train"].transpose(0, 2, 3, 1))
-    with pytest.raises(ValueError, match="holds fewer images than"):
+        np.testing.assert_array_equal(X_train, expected.transpose(0, 2, 3, 1))
+    with pytest.raises(ValueError, match="fewer images"):
         get_CIFAR10_data(15, 50, 3)
-    (folder / "test_batch.bin").write_bytes(b"\x80\x04" * 3073)
-    with pytest.raises(ValueError, match=r"test_batch\.bin is no file of the binary version"):
+    (tmp_path / "test_batch.bin").write_bytes(b"\x80\x04" * 3073)
+    with pytest.raises(ValueError, match=r"test_batch\.bin"):
         get_CIFAR10_data(15, 5, 3)
 
 
