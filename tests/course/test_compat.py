@@ -20,14 +20,20 @@ import solver
 from fc_net import Dropout
 from gradient_check import check_layer, rel_error
 
-ROOT = Path(__file__).parent.parent.parent
-COMPAT = ROOT / "course" / "compat"
+sys.path.insert(0, str(Path(__file__).parents[2] / "course" / "compat"))
+from classifiers.fc_net import FullyConnectedNet as PlainNet
+from cs231n import gradient_check as checkers
+from cs231n import layer_utils
+from cs231n import layers as theirs
+from cs231n.classifiers.cnn import ThreeLayerConvNet
+from cs231n.classifiers.fc_net import FullyConnectedNet, TwoLayerNet, dropout_forward
+from cs231n.data_utils import get_CIFAR10_data, load_CIFAR10
+from cs231n.solver import Solver
+from cs231n.vis_utils import visualize_grid
+from deeplearning.classifiers.fc_net import FullyConnectedNet as CS182
+
+ROOT = Path(__file__).parents[2]
 C, H, W = 3, 8, 8  # of small images
-
-
-@pytest.fixture(autouse=True)
-def compat(monkeypatch):
-    monkeypatch.syspath_prepend(COMPAT)
 
 
 def toy(shape, rng):
@@ -38,12 +44,12 @@ def toy(shape, rng):
 
 def check_gradients(model, X, y):
     """What these notebooks do with every network: numerical gradients by name."""
-    from cs231n.gradient_check import eval_numerical_gradient
-
     loss, grads = model.loss(X, y)
     assert np.isfinite(loss)
     for name, ours in grads.items():
-        numerical = eval_numerical_gradient(lambda _: model.loss(X, y)[0], model.params[name])
+        numerical = checkers.eval_numerical_gradient(
+            lambda _: model.loss(X, y)[0], model.params[name]
+        )
         # The gradient of a bias in front of a batch normalization is 0, to rounding.
         error = np.abs(numerical - ours).max() / max(1e-3, np.abs(ours).max())
         assert error < 1e-6, name
@@ -56,10 +62,10 @@ from layers import affine_forward, affine_backward, softmax_loss
 from classifiers.fc_net import FullyConnectedNet
 from solver import Solver
 from importlib import import_module
-for name in "layer_utils fast_layers vis_utils data_utils gradient_check optim solver layers".split():
+names = "layers layer_utils fast_layers vis_utils data_utils gradient_check optim solver"
+for name in (names + " classifiers.cnn classifiers.fc_net").split():
     import_module("cs231n." + name), import_module("deeplearning." + name)
-import cs231n.classifiers.fc_net, cs231n.classifiers.cnn
-import deeplearning.classifiers.fc_net, deeplearning.classifiers.cnn
+import deeplearning.solver
 assert issubclass(deeplearning.solver.Solver, Solver)
 print(*(w.shape for w in FullyConnectedNet(784).params.values()))
 """
@@ -69,14 +75,12 @@ print(*(w.shape for w in FullyConnectedNet(784).params.values()))
 
 
 def test_networks_of_other_years(rng, tmp_path):
-    from classifiers.fc_net import FullyConnectedNet
-
     for options in ({"hidden_dims": [6, 4]}, {"hidden_dim": [6, 4]}):
-        net, again = (FullyConnectedNet(8, num_classes=10, seed=0, **options) for _ in range(2))
+        net, again = (PlainNet(8, num_classes=10, seed=0, **options) for _ in range(2))
         assert [net.params[f"W{i}"].shape for i in (1, 2, 3)] == [(8, 6), (6, 4), (4, 10)]
         np.testing.assert_array_equal(net.params["W1"], again.params["W1"])
-    assert FullyConnectedNet(8, [6], 10, 0.01, 0.1).reg == 0.1
-    data, net = toy((8,), rng), FullyConnectedNet(8, [6])
+    assert PlainNet(8, [6], 10, 0.01, 0.1).reg == 0.1
+    data, net = toy((8,), rng), PlainNet(8, [6])
     check_gradients(net, data["X_val"], data["y_val"])  # in float64
     options = {"update_rule": "sgd", "lr_decay": 0.95, "num_epochs": 2, "verbose": False}
     solver.Solver(net, data, **options, checkpoint_name=str(tmp_path / "net")).train()
@@ -104,22 +108,18 @@ def test_names_that_are_handed_on():
 
 
 def test_svm_loss_is_the_hinge_loss(rng):
-    from cs231n.layers import svm_loss
-
     scores, y = rng.standard_normal((12, 4)), rng.integers(0, 4, 12)
     margins = np.maximum(0, scores - scores[range(12), y][:, None] + 1)
-    loss, dx = svm_loss(scores.astype(np.float32), y)
+    loss, dx = theirs.svm_loss(scores.astype(np.float32), y)
     assert loss == pytest.approx(margins.sum() / 12 - 1, rel=1e-6)  # the label's own margin is 1
     assert dx.dtype == np.float32
-    check = check_layer(lambda x: svm_loss(x, y), lambda dout, dx: dout * dx, scores)
+    check = check_layer(lambda x: theirs.svm_loss(x, y), lambda dout, dx: dout * dx, scores)
     assert check.passed, check
     with pytest.raises(ValueError, match="svm_loss: y"):
-        svm_loss(scores, y[:3])
+        theirs.svm_loss(scores, y[:3])
 
 
 def test_sandwich_layers(rng):
-    from cs231n import layer_utils
-
     conv, pool = {"stride": 1, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
     bn = {"mode": "train"}
     image = [rng.standard_normal(shape) for shape in ((2, 3, 4, 4), (4, 3, 3, 3), 4)]
@@ -142,6 +142,7 @@ def test_sandwich_layers(rng):
 def test_dropout_as_cells_call_it(prefix, rng):
     layers = importlib.import_module(f"{prefix}.classifiers.cnn")  # which hands them on
     x = rng.standard_normal((200, 200)) + 10
+    np.random.seed(0)
     for kept in (0.25, 0.7, 1):
         p = kept if prefix == "cs231n" else 1 - kept
         out, _ = layers.dropout_forward(x, {"mode": "train", "p": p})
@@ -164,8 +165,6 @@ def test_dropout_as_cells_call_it(prefix, rng):
 
 
 def test_dropout_follows_numpys_global_state(rng):
-    from cs231n.classifiers.fc_net import FullyConnectedNet, dropout_forward
-
     X, y = rng.standard_normal((4, 15)), rng.integers(0, 10, 4)
     net = FullyConnectedNet([30], 15, dropout=0.5)
     seeded = FullyConnectedNet([30], 15, dropout=0.5, seed=123)
@@ -179,8 +178,6 @@ def test_dropout_follows_numpys_global_state(rng):
 
 
 def test_two_layer_net(rng):
-    from cs231n.classifiers.fc_net import TwoLayerNet
-
     model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
     for name, shape in {"W1": (5, 50), "b1": (50,), "W2": (50, 7), "b2": (7,)}.items():
         model.params[name] = np.linspace(-0.7, 0.4, num=np.prod(shape)).reshape(shape)
@@ -203,8 +200,6 @@ def test_two_layer_net(rng):
     ],
 )  # fmt: skip
 def test_fully_connected_net(options, rng):
-    from cs231n.classifiers.fc_net import FullyConnectedNet
-
     X, y = rng.standard_normal((4, 7)), rng.integers(0, 10, 4)
     options = {"weight_scale": 0.3, "dtype": np.float64, "seed": 123, **options}
     model = FullyConnectedNet([16, 20], input_dim=7, **options)
@@ -216,16 +211,12 @@ def test_fully_connected_net(options, rng):
 
 
 def test_weights_are_those_of_numpys_global_state():
-    from classifiers.fc_net import FullyConnectedNet
-    from cs231n.classifiers import cnn, fc_net
-    from deeplearning.classifiers.fc_net import FullyConnectedNet as CS182
-
     for make, scale in (
-        (lambda: FullyConnectedNet(4, [3]), 0.1),
-        (lambda: fc_net.TwoLayerNet(4, 3), 1e-3),
-        (lambda: fc_net.FullyConnectedNet([3], 4, dtype=np.float64, seed=7), 1e-2),
+        (lambda: PlainNet(4, [3]), 0.1),
+        (lambda: TwoLayerNet(4, 3), 1e-3),
+        (lambda: FullyConnectedNet([3], 4, dtype=np.float64, seed=7), 1e-2),
         (lambda: CS182([3], 4, dtype=np.float64), 1e-2),
-        (lambda: cnn.ThreeLayerConvNet((3, 4, 4), 2, 3, dtype=np.float64), 1e-3),
+        (lambda: ThreeLayerConvNet((3, 4, 4), 2, 3, dtype=np.float64), 1e-3),
     ):
         np.random.seed(231)
         net = make()
@@ -236,8 +227,6 @@ def test_weights_are_those_of_numpys_global_state():
 
 def test_losses_are_those_that_notebooks_print():
     """In cells of cs231n's FullyConnectedNets, Dropout and BatchNormalization."""
-    from cs231n.classifiers.fc_net import FullyConnectedNet
-
     for option, others, losses in (
         ("reg", {}, {0: 2.3004790897684924, 3.14: 7.052114776533016}),
         ("dropout", {"seed": 123}, {1: 2.3004790897684924, 0.75: 2.302371489704412}),
@@ -252,10 +241,6 @@ def test_losses_are_those_that_notebooks_print():
 
 
 def test_networks_train(rng):
-    from cs231n.classifiers.cnn import ThreeLayerConvNet
-    from cs231n.classifiers.fc_net import FullyConnectedNet
-    from cs231n.solver import Solver
-
     size = C * H * W
     models = {
         "plain": FullyConnectedNet([30, 30], weight_scale=0.05, input_dim=size),
@@ -276,8 +261,6 @@ def test_networks_train(rng):
 
 
 def test_three_layer_conv_net(rng):
-    from cs231n.classifiers.cnn import ThreeLayerConvNet
-
     model = ThreeLayerConvNet()
     loss, _ = model.loss(rng.standard_normal((5, 3, 32, 32)), rng.integers(0, 10, 5))
     assert loss == pytest.approx(np.log(10), abs=0.01)
@@ -288,45 +271,39 @@ def test_three_layer_conv_net(rng):
 
 
 def test_normalization_as_cells_call_it(rng):
-    from cs231n import layers
-
     a, gamma, beta = 4 * rng.standard_normal((200, 3)) + 1, np.arange(1.0, 4), np.arange(11.0, 14)
-    out, _ = layers.batchnorm_forward(a, gamma, beta, {"mode": "train"})
+    out, _ = theirs.batchnorm_forward(a, gamma, beta, {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=0), beta, rtol=1e-6)
     np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-4)
-    out, _ = layers.layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
+    out, _ = theirs.layernorm_forward(a.T.copy(), np.ones(200), np.zeros(200), {"mode": "train"})
     np.testing.assert_allclose(out.mean(axis=1), 0, atol=1e-12)
     x, param = 4 * rng.standard_normal((2, 6, 4, 5)) + 10, {"mode": "train"}
-    out, _ = layers.spatial_batchnorm_forward(x, np.ones(6), np.zeros(6), param)
+    out, _ = theirs.spatial_batchnorm_forward(x, np.ones(6), np.zeros(6), param)
     np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), 0, atol=1e-12)
     np.testing.assert_allclose(param["running_var"], 0.1 * x.var(axis=(0, 2, 3)))
     ones = np.ones((1, 6, 1, 1))
-    out, cache = layers.spatial_groupnorm_quick_forward(x, ones, 0 * ones, 2, {"mode": "train"})
+    out, cache = theirs.spatial_groupnorm_quick_forward(x, ones, 0 * ones, 2, {"mode": "train"})
     np.testing.assert_allclose(out.reshape(4, -1).std(axis=1), 1, rtol=1e-4)
-    shapes = [gradient.shape for gradient in layers.spatial_groupnorm_backward(x, cache)]
+    shapes = [gradient.shape for gradient in theirs.spatial_groupnorm_backward(x, cache)]
     assert shapes == [x.shape, ones.shape, ones.shape]
     with pytest.raises(TypeError, match="bn_param"):
-        layers.batchnorm_forward(a, gamma, beta, None)
+        theirs.batchnorm_forward(a, gamma, beta, None)
 
 
 def test_running_means_are_those_that_a_notebook_prints():
     """In cs231n's BatchNormalization: one dict for all batches, then for the test."""
-    from cs231n.layers import batchnorm_forward
-
     np.random.seed(231)
     W1, W2 = np.random.randn(50, 60), np.random.randn(60, 3)
     bn_param = {"mode": "train"}
     for i in range(51):
         bn_param["mode"] = "train" if i < 50 else "test"
         a = np.maximum(0, np.random.randn(200, 50) @ W1) @ W2
-        out, _ = batchnorm_forward(a, np.ones(3), np.zeros(3), bn_param)
+        out, _ = theirs.batchnorm_forward(a, np.ones(3), np.zeros(3), bn_param)
     np.testing.assert_allclose(out.mean(axis=0), [-0.03927354, -0.04349152, -0.10452688], rtol=1e-6)
     np.testing.assert_allclose(out.std(axis=0), [1.01531428, 1.01238373, 0.97819988], rtol=1e-8)
 
 
 def test_grid_of_filters(rng):
-    from cs231n.vis_utils import visualize_grid
-
     filters = rng.standard_normal((5, 3, 4, 6)).transpose(0, 2, 3, 1)
     filters[4] = 7.0  # of one colour
     grid = visualize_grid(filters)
@@ -340,8 +317,6 @@ def test_grid_of_filters(rng):
 
 
 def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
-    from cs231n.data_utils import get_CIFAR10_data, load_CIFAR10
-
     monkeypatch.setenv("CIFAR10_DIR", str(tmp_path))
     for read in (get_CIFAR10_data, lambda: load_CIFAR10("cs231n/datasets/cifar-10-batches-py")):
         with pytest.raises(FileNotFoundError, match=r"data_batch_1.*cifar-10-binary"):
@@ -372,9 +347,6 @@ def test_cifar_10_from_its_binary_version(tmp_path, monkeypatch, rng):
 
 @pytest.mark.filterwarnings("error")
 def test_training_is_seeded_and_says_nothing_of_pixels(rng, tmp_path):
-    from cs231n.classifiers.fc_net import FullyConnectedNet
-    from cs231n.solver import Solver
-
     data, histories = toy((8,), rng), []
     data["X_train"] *= 60  # as centred pixels are
     for seed in (1, 2, 1):
@@ -389,8 +361,6 @@ def test_training_is_seeded_and_says_nothing_of_pixels(rng, tmp_path):
 
 
 def test_checkers_that_only_notebooks_call(rng, capsys):
-    from cs231n import gradient_check
-
     x, w, out = (SimpleNamespace(vals=rng.standard_normal(s)) for s in ((3, 4), (4, 2), (3, 2)))
     out.diffs = rng.standard_normal((3, 2))
 
@@ -399,11 +369,11 @@ def test_checkers_that_only_notebooks_call(rng, capsys):
 
     expected, net = (out.diffs @ w.vals.T, x.vals.T @ out.diffs), SimpleNamespace(forward=forward)
     for gradients in (
-        gradient_check.eval_numerical_gradient_blobs(forward, (x, w), out),
-        gradient_check.eval_numerical_gradient_net(net, (x, w), out),
+        checkers.eval_numerical_gradient_blobs(forward, (x, w), out),
+        checkers.eval_numerical_gradient_net(net, (x, w), out),
     ):
         assert all(rel_error(*pair) < 1e-6 for pair in zip(gradients, expected, strict=True))
-    gradient_check.grad_check_sparse(lambda w: (w**2).sum(), w.vals, 2 * w.vals, 5)
+    checkers.grad_check_sparse(lambda w: (w**2).sum(), w.vals, 2 * w.vals, 5)
     errors = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert len(errors) == 5
     assert max(errors) < 1e-6
