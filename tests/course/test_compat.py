@@ -255,10 +255,10 @@ def test_networks_train(rng):
     data = toy((C, H, W), rng)
     options = {"update_rule": "adam", "optim_config": {"learning_rate": 5e-3}, "batch_size": 20}
     for name, model in models.items():
-        solver = Solver(model, data, **options, num_epochs=10, verbose=False, print_every=100)
+        solver = Solver(model, data, **options, num_epochs=20, verbose=False, print_every=100)
         solver.train()
         assert solver.loss_history[-1] < solver.loss_history[0], name
-        assert len(solver.train_acc_history) == len(solver.val_acc_history) == 11
+        assert len(solver.train_acc_history) == len(solver.val_acc_history) == 21
         assert np.argmax(model.loss(data["X_val"]), axis=1).shape == (20,)
         if name == "batchnorm":
             assert (solver.last_params["running_mean1"] != 0).all()
