@@ -99,15 +99,15 @@ def test_plot_activations():
     np.testing.assert_allclose(slope, 1 / np.cosh(x) ** 2, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("values", "scale", "zero_is_shown"),
-    [
-        ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
-        ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True),
-        ({"a": [0.0, 0.0]}, "linear", True),
-        ({"a": [np.nan, 1.0]}, "log", False),
-    ],
-)
+BY_LAYER = [
+    ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
+    ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True),
+    ({"a": [0.0, 0.0]}, "linear", True),
+    ({"a": [np.nan, 1.0]}, "log", False),
+]
+
+
+@pytest.mark.parametrize(("values", "scale", "zero_is_shown"), BY_LAYER)
 def test_plot_by_layer_has_a_place_for_zero(values, scale, zero_is_shown):
     ax = drawn(vis_utils.plot_by_layer(values, "norm")).axes[0]
     assert [len(line.get_xdata()) for line in ax.lines] == list(map(len, values.values()))
@@ -174,14 +174,14 @@ def test_plot_training_of_short_runs(toy_data, solver):
     assert fig.axes[0].get_ylabel() == "loss (mean of 1 to 3 iterations)"
 
 
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [
-        ("validation accuracy", [1.0, 0.9, np.nan]), ("rate", [0, 0, 0]), ("rate", [-1, np.nan, 8]),
-        ("rate", [None] * 3), ("rate", ["adam", "sgd", None]), ("rate", [[8], [8, 4], [8]]),
-        ("outcome", [None] * 3),
-    ],
-)  # fmt: skip
+ODD = [
+    ("validation accuracy", [1.0, 0.9, np.nan]), ("rate", [0, 0, 0]), ("rate", [-1, np.nan, 8]),
+    ("rate", [None] * 3), ("rate", ["adam", "sgd", None]), ("rate", [[8], [8, 4], [8]]),
+    ("outcome", [None] * 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "values"), ODD)
 def test_plot_search_of_odd_trials(column, values):
     trials = TRIALS.assign(**{column: values})
     for table in (trials, trials[:1]):
@@ -206,32 +206,32 @@ def test_not_a_number_leaves_a_gap():
 SQUARE = np.ones((2, 2))
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "name"),
-    [
-        ("plot_training", [{}], "solvers"),
-        ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
-        ("plot_search", [TRIALS[:0], ["rate"], {}], "table"),
-        ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
-        ("plot_search", [TRIALS, ["rate"], None], "importances"),
-        ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), [], {}], "table"),
-        ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
-        ("plot_confusion", [[], []], "labels"),
-        ("plot_confusion", [[0, 1], [0]], "predicted"),
-        ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
-        ("show_images", [np.ones((28, 27))], "images"),
-        ("show_images", ["digits"], "images"),
-        ("show_images", [[[1], [1, 2]]], "images"),
-        ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
-        ("show_weights", [np.ones((15, 2))], "w "),
-        ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
-        ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
-        ("plot_activations", [{}], "activations"),
-        ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
-        ("format_table", [[]], "rows"),
-        ("show_code", [len], "functions"),
-    ],
-)
+NOT_SHOWN = [
+    ("plot_training", [{}], "solvers"),
+    ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
+    ("plot_search", [TRIALS[:0], ["rate"], {}], "table"),
+    ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
+    ("plot_search", [TRIALS, ["rate"], None], "importances"),
+    ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), [], {}], "table"),
+    ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
+    ("plot_confusion", [[], []], "labels"),
+    ("plot_confusion", [[0, 1], [0]], "predicted"),
+    ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
+    ("show_images", [np.ones((28, 27))], "images"),
+    ("show_images", ["digits"], "images"),
+    ("show_images", [[[1], [1, 2]]], "images"),
+    ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
+    ("show_weights", [np.ones((15, 2))], "w "),
+    ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
+    ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
+    ("plot_activations", [{}], "activations"),
+    ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
+    ("format_table", [[]], "rows"),
+    ("show_code", [len], "functions"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "name"), NOT_SHOWN)
 def test_what_cannot_be_shown(function, arguments, name):
     with pytest.raises((TypeError, ValueError), match=f"^{re.escape(f'{function}: {name}')}"):
         getattr(vis_utils, function)(*arguments)

@@ -195,14 +195,14 @@ def test_two_layer_net(rng):
     assert TwoLayerNet().params["W1"].shape == (3072, 100)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"reg": 3.14}, {"dropout": 1}, {"dropout": 0}, {"dropout": 0.5}, {"use_batchnorm": True},
-        {"dropout_keep_ratio": 0.75}, {"normalization": "batchnorm", "reg": 0.1},
-        {"normalization": "layernorm"},
-    ],
-)  # fmt: skip
+OPTIONS = [
+    {"reg": 3.14}, {"dropout": 1}, {"dropout": 0}, {"dropout": 0.5}, {"use_batchnorm": True},
+    {"dropout_keep_ratio": 0.75}, {"normalization": "batchnorm", "reg": 0.1},
+    {"normalization": "layernorm"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_fully_connected_net(options, rng):
     X, y = rng.standard_normal((4, 7)), rng.integers(0, 10, 4)
     options = {"weight_scale": 0.3, "dtype": np.float64, "seed": 123, **options}

@@ -100,40 +100,40 @@ def test_a_cell_ends_where_it_ends(unclosed, root):
     assert "Then this" in text_of(pages)
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "shown"),
-    [
-        ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
-        ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
-        ("text/latex", "a \\input{/etc/hosts} b", "a \\input{/etc/hosts} b"),
-        ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
-        ("markdown", "**1. x** [= y](https://a.org)\n* \\= a\n* 2\\. b",
-         "1. x = y \u2022 = a \u2022 2. b"),
-        ("data", {}, "show(x)"),
-        ("text/html", "<pre>$x$</pre><p>$y &lt; z$ \\(a\\) \\begin{align}b\\end{align}<td>$5<td>$6",
-         "$x$ \U0001d466 < \U0001d467 \U0001d44e \U0001d44f $5 $6"),
-        ("markdown", "<table><tr><td><br><ul><li>a</li></ul></td></tr></table>", "\u2022 a"),
-        ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
-        ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
-        ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
-    ],
-)  # fmt: skip
+SHOWN = [
+    ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
+    ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
+    ("text/latex", "a \\input{/etc/hosts} b", "a \\input{/etc/hosts} b"),
+    ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
+    ("markdown", "**1. x** [= y](https://a.org)\n* \\= a\n* 2\\. b",
+     "1. x = y \u2022 = a \u2022 2. b"),
+    ("data", {}, "show(x)"),
+    ("text/html", "<pre>$x$</pre><p>$y &lt; z$ \\(a\\) \\begin{align}b\\end{align}<td>$5<td>$6",
+     "$x$ \U0001d466 < \U0001d467 \U0001d44e \U0001d44f $5 $6"),
+    ("markdown", "<table><tr><td><br><ul><li>a</li></ul></td></tr></table>", "\u2022 a"),
+    ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
+    ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
+    ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "shown"), SHOWN)
 def test_outputs_and_texts_are_shown(kind, content, shown, root):
     assert f"{shown} The end." in text_of(pages_of(root, cell(kind, content)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        *[(f"image/{form}", picture(form)) for form in ("png", "jpeg", "gif", "webp")],
-        ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
-        ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
-        ("text/markdown", "![](./a%20picture.png)"),
-        ("markdown", "![a](attachment:b%20c.png)"),
-        ("markdown", '![a](<a picture.png> "title") beside text'),
-        ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
-    ],
-)
+SHOWN_AS_PICTURES = [
+    *[(f"image/{form}", picture(form)) for form in ("png", "jpeg", "gif", "webp")],
+    ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
+    ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
+    ("text/markdown", "![](./a%20picture.png)"),
+    ("markdown", "![a](attachment:b%20c.png)"),
+    ("markdown", '![a](<a picture.png> "title") beside text'),
+    ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
+]
+
+
+@pytest.mark.parametrize(("kind", "content"), SHOWN_AS_PICTURES)
 def test_pictures_are_shown(kind, content, root):
     attached = {"b c.png": {"image/png": PNG}}
     pages = pages_of(root, cell(kind, content, attached))
@@ -141,14 +141,14 @@ def test_pictures_are_shown(kind, content, root):
     assert "no" not in text_of(pages).split()
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "metadata", "width"),
-    [
-        ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
-        ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
-        ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
-    ],
-)
+WIDTHS = [
+    ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
+    ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
+    ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "metadata", "width"), WIDTHS)
 def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width, root):
     nb = new_notebook(cells=[cell(kind, content)])
     nb.cells[0].outputs[0].metadata = metadata
@@ -156,30 +156,30 @@ def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width,
     assert shown["c"][0]["c"][0] == ["", [], width]
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "message"),
-    [
-        ("application/json", {"a": 1}, "nothing of its output can be printed, which is applicatio"),
-        ("markdown", "<progress value=3></progress>", "<progress> cannot be printed"),
-        ("text/html", "<section role='doc-endnotes'><ol><li>x</ol></section>", "text/html"),
-        ("text/html", "<div><script>x</script></div>", "nothing of its output can be printed"),
-        ("image/png", PNG[:80], "failed to decode image"),
-        ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
-        ("markdown", "![a](../outside.png)", "picture '../outside.png' is not in the project's"),
-        ("markdown", "![a](https://a.org/b.png)", "picture 'https://a.org/b.png' is not in the"),
-        ("markdown", "![a](layers.py)", "<embed> cannot be printed"),
-        ("markdown", "![a](attachment:c.png)", "picture 'attachment:c.png' cannot be read"),
-        ("markdown", "![a](a.mp4)", "<video> cannot be printed"),
-        ("markdown", "a <script>b</script>", "<script> cannot be printed"),
-        ("markdown", '<input type="button" value="here">', "<input> cannot be printed"),
-        ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
-        ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
-        ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
-        ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
-        ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
-        ("markdown", ">" * 1500 + " x", "recursion"),
-    ],
-)
+NOT_SHOWN = [
+    ("application/json", {"a": 1}, "nothing of its output can be printed, which is applicatio"),
+    ("markdown", "<progress value=3></progress>", "<progress> cannot be printed"),
+    ("text/html", "<section role='doc-endnotes'><ol><li>x</ol></section>", "text/html"),
+    ("text/html", "<div><script>x</script></div>", "nothing of its output can be printed"),
+    ("image/png", PNG[:80], "failed to decode image"),
+    ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
+    ("markdown", "![a](../outside.png)", "picture '../outside.png' is not in the project's"),
+    ("markdown", "![a](https://a.org/b.png)", "picture 'https://a.org/b.png' is not in the"),
+    ("markdown", "![a](layers.py)", "<embed> cannot be printed"),
+    ("markdown", "![a](attachment:c.png)", "picture 'attachment:c.png' cannot be read"),
+    ("markdown", "![a](a.mp4)", "<video> cannot be printed"),
+    ("markdown", "a <script>b</script>", "<script> cannot be printed"),
+    ("markdown", '<input type="button" value="here">', "<input> cannot be printed"),
+    ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
+    ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
+    ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
+    ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
+    ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
+    ("markdown", ">" * 1500 + " x", "recursion"),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "message"), NOT_SHOWN)
 def test_what_cannot_be_shown_is_named(kind, content, message, root):
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         pages_of(root, cell(kind, content))

@@ -71,37 +71,37 @@ def questions(*cells):
         yield from cells
 
 
-@pytest.mark.parametrize(
-    ("cells", "shown"),
-    [
-        (["A", code("f()", printed("1"), **HIDDEN), code("g()", printed("2"))], "A 1 g() 2"),
-        (["A", code("f()", **HIDDEN), "B"], "A B"),
-        (["**Figure 1.** It.", code("show()", printed("out"))], "show() Figure 1. It. out"),
-        (["**Figure 1.** It.", code("show()", printed("out"), **HIDDEN)], "Figure 1. It. out"),
-        (["Is:\n\n**Table 20.** It.", code("show()", printed("out"))], "Is: show() Table 20. It."),
-        (["**Table 1.** It.\n\n|a|\n|-|\n|b|", code("f()")], "Table 1. It. a b f()"),
-        (["**Table 1.** It.", "", code("f()")], "f() Table 1. It."),
-        (["**Table 1.** It.", code("f()"), code("g()", printed("2"))], "f() g() Table 1. It. 2"),
-        (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
-        (["**Figure** 1.", code("show()", printed("out"))], "Figure 1. show() out"),
-        (["See **Figure 1.**", code("show()", printed("out"))], "See Figure 1. show() out"),
-    ],
-)
+CAPTIONS = [
+    (["A", code("f()", printed("1"), **HIDDEN), code("g()", printed("2"))], "A 1 g() 2"),
+    (["A", code("f()", **HIDDEN), "B"], "A B"),
+    (["**Figure 1.** It.", code("show()", printed("out"))], "show() Figure 1. It. out"),
+    (["**Figure 1.** It.", code("show()", printed("out"), **HIDDEN)], "Figure 1. It. out"),
+    (["Is:\n\n**Table 20.** It.", code("show()", printed("out"))], "Is: show() Table 20. It."),
+    (["**Table 1.** It.\n\n|a|\n|-|\n|b|", code("f()")], "Table 1. It. a b f()"),
+    (["**Table 1.** It.", "", code("f()")], "f() Table 1. It."),
+    (["**Table 1.** It.", code("f()"), code("g()", printed("2"))], "f() g() Table 1. It. 2"),
+    (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
+    (["**Figure** 1.", code("show()", printed("out"))], "Figure 1. show() out"),
+    (["See **Figure 1.**", code("show()", printed("out"))], "See Figure 1. show() out"),
+]
+
+
+@pytest.mark.parametrize(("cells", "shown"), CAPTIONS)
 def test_hidden_code_and_captions_above_what_they_name(cells, shown, root):
     [page] = texts_of(root, *cells)
     assert page.startswith(shown)
 
 
-@pytest.mark.parametrize(
-    ("cells", "first", "last"),
-    [
-        (["So we run:", code("f()\n" * 12, printed("out"))], "So we run:", "out"),
-        (["**Figure 1.** It.", code("f()", printed("1\n" * 9 + "out"))], "Figure 1.", "out"),
-        (["**Table 1.** It.\n\n|a|\n|-|\n|b|\n|c|"], "Table 1.", "b c"),
-        (["~~~\nfirst" + "\nline" * 8 + " 8\n~~~"], "first", "line 8"),
-        (["### Part\n\nIt is:", code("f()", printed("\n".join("abc")))], "Part", "a b c"),
-    ],
-)
+TOGETHER = [
+    (["So we run:", code("f()\n" * 12, printed("out"))], "So we run:", "out"),
+    (["**Figure 1.** It.", code("f()", printed("1\n" * 9 + "out"))], "Figure 1.", "out"),
+    (["**Table 1.** It.\n\n|a|\n|-|\n|b|\n|c|"], "Table 1.", "b c"),
+    (["~~~\nfirst" + "\nline" * 8 + " 8\n~~~"], "first", "line 8"),
+    (["### Part\n\nIt is:", code("f()", printed("\n".join("abc")))], "Part", "a b c"),
+]
+
+
+@pytest.mark.parametrize(("cells", "first", "last"), TOGETHER)
 def test_what_belongs_together_is_on_one_page(cells, first, last, root):
     pages = texts_of(root, *questions(*cells))
     assert len(pages) > NUM_QUESTIONS  # some questions go on
@@ -110,13 +110,13 @@ def test_what_belongs_together_is_on_one_page(cells, first, last, root):
     assert all(last in page[page.index(first) :] for page in found)
 
 
-@pytest.mark.parametrize(
-    "outputs",
-    [
-        [picture(900, 900)], [picture(3000, 1000)], [printed("1\n" * 90)],
-        [printed("1\n" * 20), picture(450, 900), picture(450, 900)],
-    ],
-)  # fmt: skip
+HIGH = [
+    [picture(900, 900)], [picture(3000, 1000)], [printed("1\n" * 90)],
+    [printed("1\n" * 20), picture(450, 900), picture(450, 900)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", HIGH)
 def test_no_page_is_nearly_empty_before_the_end_of_a_question(outputs, root):
     cells = "**Figure 1.** It is as follows:", code("f()\n" * 20, *outputs)
     pages = pages_of(root, *questions(*cells))
@@ -146,16 +146,16 @@ def test_new_pages(root):
     assert pages == [["B", "C", "D"], ["E"], ["F", "G"], ["H"], ["I", "J"]]
 
 
-@pytest.mark.parametrize(
-    ("heading", "anchor"),
-    [
-        ("1.1.1 Fully-connected (fc) layer", "1.1.1-Fully-connected-(fc)-layer"),
-        ('It\'s "new" -- so...', 'It\'s-"new"----so...'),
-        ("The `code` of *this* [one](https://a.org) $x^2$", "The-code-of-this-one-$x^2$"),
-        ("Caf\xe9", "Caf%C3%A9"),
-        ("Twice\n\n## Twice", "Twice"),
-    ],
-)
+ANCHORS = [
+    ("1.1.1 Fully-connected (fc) layer", "1.1.1-Fully-connected-(fc)-layer"),
+    ('It\'s "new" -- so...', 'It\'s-"new"----so...'),
+    ("The `code` of *this* [one](https://a.org) $x^2$", "The-code-of-this-one-$x^2$"),
+    ("Caf\xe9", "Caf%C3%A9"),
+    ("Twice\n\n## Twice", "Twice"),
+]
+
+
+@pytest.mark.parametrize(("heading", "anchor"), ANCHORS)
 def test_links_lead_to_the_page_of_a_heading(heading, anchor, root):
     text = f"See [there](<#{anchor}>), [top](#The-title)."
     link, there, *_ = pages_of(root, text, f"# {heading}")

@@ -80,13 +80,13 @@ def test_hand_in(root, tmp_path, capsys):
     assert 40 < min(places) < max(places) < 550  # of the 595 points that an A4 page has
 
 
-@pytest.mark.parametrize(
-    ("fields", "lines"),
-    [
-        ({"--name": "{Zo\xeb} $1", "--student-id": "18"}, {"Name: {Zo\xeb} $1", "Student ID: 18"}),
-        ({}, {"Name: " + "_" * 30, "Student ID: " + "_" * 30}),
-    ],
-)
+FIELDS = [
+    ({"--name": "{Zo\xeb} $1", "--student-id": "18"}, {"Name: {Zo\xeb} $1", "Student ID: 18"}),
+    ({}, {"Name: " + "_" * 30, "Student ID: " + "_" * 30}),
+]
+
+
+@pytest.mark.parametrize(("fields", "lines"), FIELDS)
 def test_archive_holds_the_code_and_nothing_else(fields, lines, root):
     code = """README.md layers.py leaderboard/recipes.csv requirements.txt solver.py
               starter_code.ipynb support/text.py tests/support/test_files.py tests/test_layers.py"""
@@ -135,18 +135,18 @@ NO_NOTEBOOKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("submission.csv", "Id,Category\n1,11\n", "submission.csv, line 2"),
-        ("submission.csv", None, "No such file"),
-        ("submission.csv", "Id,Category\n1,5\n", "submission.csv is not the one"),
-        ("layers.py", "changed", "starter_code.ipynb is older than layers.py"),
-        ("starter_code.ipynb", None, "No such file"),
-        *[("starter_code.ipynb", c, "starter_code.ipynb is no notebook") for c in NO_NOTEBOOKS],
-        ("starter_code.ipynb", {"cells": []}, r"no cell has called record_sources\(\)"),
-    ],
-)
+BAD_FILES = [
+    ("submission.csv", "Id,Category\n1,11\n", "submission.csv, line 2"),
+    ("submission.csv", None, "No such file"),
+    ("submission.csv", "Id,Category\n1,5\n", "submission.csv is not the one"),
+    ("layers.py", "changed", "starter_code.ipynb is older than layers.py"),
+    ("starter_code.ipynb", None, "No such file"),
+    *[("starter_code.ipynb", c, "starter_code.ipynb is no notebook") for c in NO_NOTEBOOKS],
+    ("starter_code.ipynb", {"cells": []}, r"no cell has called record_sources\(\)"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES)
 def test_what_cannot_be_handed_in_leaves_the_old_hand_in(name, content, message, root, old):
     (root / name).unlink()
     if isinstance(content, dict):
@@ -156,17 +156,17 @@ def test_what_cannot_be_handed_in_leaves_the_old_hand_in(name, content, message,
     refused([], old, message)
 
 
-@pytest.mark.parametrize(
-    ("number", "change", "message"),
-    [
-        (2, {"execution_count": None}, r"cell 'plot\(x\)' has not been executed"),
-        (1, {"execution_count": 3}, "was executed as number 3, expected 2"),
-        (3, {"outputs": [error("KeyError", "'x'")]}, r"cell 'plot\(x\)' ended in KeyError"),
-        (3, {"outputs": [error("NotImplementedError", "later")]}, "ended in NotImplementedError"),
-        (0, {"outputs": []}, "no cell has called record_sources"),
-        (0, {"outputs": [new_output("display_data", {RECORD: ["layers.py"]})]}, "record_sources"),
-    ],
-)
+BAD_CELLS = [
+    (2, {"execution_count": None}, r"cell 'plot\(x\)' has not been executed"),
+    (1, {"execution_count": 3}, "was executed as number 3, expected 2"),
+    (3, {"outputs": [error("KeyError", "'x'")]}, r"cell 'plot\(x\)' ended in KeyError"),
+    (3, {"outputs": [error("NotImplementedError", "later")]}, "ended in NotImplementedError"),
+    (0, {"outputs": []}, "no cell has called record_sources"),
+    (0, {"outputs": [new_output("display_data", {RECORD: ["layers.py"]})]}, "record_sources"),
+]
+
+
+@pytest.mark.parametrize(("number", "change", "message"), BAD_CELLS)
 def test_notebook_that_did_not_run_from_the_top(number, change, message, root):
     check_notebook(nb := notebook(root), root)
     [cell for cell in nb.cells if cell.cell_type == "code"][number].update(change)

@@ -136,17 +136,17 @@ def planted(contents, **fields):
 SENTENCE = "all outputs share the loss, and $W_{jk}$ occurs in $z_j$ only, multiplied by $h_k$."
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [
-        lambda c: {**c, "README.md": SENTENCE.replace(" only", "\nonly").encode()},
-        lambda c: {**c, "a.py": b"def f(dout, w):\n    # One term of the sum is 1; log1p of\n"
-                                b"    # the others keeps the digits of a small loss.\n"},
-        lambda c: {**c, "tests/test_a.py": b"    out = x.reshape(len(x), len(w)) @ w  # so\n"},
-        lambda c: planted(c, outputs=[new_output("stream", text=SENTENCE)]),
-        lambda c: planted(c, metadata={"notes": [SENTENCE]}),
-    ],
-)  # fmt: skip
+PLANTS = [
+    lambda c: {**c, "README.md": SENTENCE.replace(" only", "\nonly").encode()},
+    lambda c: {**c, "a.py": b"def f(dout, w):\n    # One term of the sum is 1; log1p of\n"
+                            b"    # the others keeps the digits of a small loss.\n"},
+    lambda c: {**c, "tests/test_a.py": b"    out = x.reshape(len(x), len(w)) @ w  # so\n"},
+    lambda c: planted(c, outputs=[new_output("stream", text=SENTENCE)]),
+    lambda c: planted(c, metadata={"notes": [SENTENCE]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_answer_is_found(plant, contents):
     assert leaks(plant(contents))
 
@@ -378,24 +378,24 @@ TODO_X = '# TODO: x = ...\nraise NotImplementedError("TODO: x, your answer")'
 MAGICS = "x?\n!ls\nif True:\n    %time f()\ny = !ls\nx = f(1,\n  2)\nawait x\nf??\nx = 2"
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (cell("# Title\n\nText."), "# Title\n\nText."),
-        (cell("## A\n\n*Why $a*b$?*\n\nSo.\n\n**Figure 1.** C.\n\n*So* it *is*", tags=["answer"]),
-         f"## A\n\n*Why $a*b$?*\n\n{PLACE}\n\n**Figure 1.** C."),
-        (cell("Because.", tags=["answer"], text="Why?"), f"Why?\n\n{PLACE}"),
-        (cell("x = 1", new_code_cell, ["solution"], text="x = ..."), "x = ..."),
-        (cell("\n%time\nx = f(1,\n  2)\nx", new_code_cell, ["solution"], todo=["x"]),
-         f"%time\n{TODO_X}\nx"),
-        (cell(MAGICS, new_code_cell, ["solution"], todo=["x"]),
-         MAGICS.replace("x = f(1,\n  2)", TODO_X).replace("x = 2", TODO_X)),
-        (cell("%%bash\nif x; then import; fi", new_code_cell), "%%bash\nif x; then import; fi"),
-        (cell("\\LaTeX {", new_raw_cell), "\\LaTeX {"),
-        (cell("because", new_raw_cell, ["answer"]), PLACE),
-        (cell("import numpy, course.sources", new_code_cell), "import numpy, course.sources"),
-    ],
-)  # fmt: skip
+TAGGED = [
+    (cell("# Title\n\nText."), "# Title\n\nText."),
+    (cell("## A\n\n*Why $a*b$?*\n\nSo.\n\n**Figure 1.** C.\n\n*So* it *is*", tags=["answer"]),
+     f"## A\n\n*Why $a*b$?*\n\n{PLACE}\n\n**Figure 1.** C."),
+    (cell("Because.", tags=["answer"], text="Why?"), f"Why?\n\n{PLACE}"),
+    (cell("x = 1", new_code_cell, ["solution"], text="x = ..."), "x = ..."),
+    (cell("\n%time\nx = f(1,\n  2)\nx", new_code_cell, ["solution"], todo=["x"]),
+     f"%time\n{TODO_X}\nx"),
+    (cell(MAGICS, new_code_cell, ["solution"], todo=["x"]),
+     MAGICS.replace("x = f(1,\n  2)", TODO_X).replace("x = 2", TODO_X)),
+    (cell("%%bash\nif x; then import; fi", new_code_cell), "%%bash\nif x; then import; fi"),
+    (cell("\\LaTeX {", new_raw_cell), "\\LaTeX {"),
+    (cell("because", new_raw_cell, ["answer"]), PLACE),
+    (cell("import numpy, course.sources", new_code_cell), "import numpy, course.sources"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "expected"), TAGGED)
 def test_tags(given, expected):
     [made_cell] = made(given)
     assert made_cell.source == expected
@@ -420,17 +420,17 @@ def test_pictures_stay_where_they_are_shown(source, tags):
     assert made_cell.get("attachments") == (ATTACHED if made_cell.source == PICTURE else None)
 
 
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (cell("import numpy as np, leaderboard.augment", new_code_cell), "leaderboard.augment"),
-        (cell("from course.parts import PARTS", new_code_cell), "course.parts"),
-        (cell("x = 1", new_code_cell, ["solution"], todo=["y"]), r"assigns to none of \['y'\]"),
-        (cell("%%time\ny = 1", new_code_cell, ["solution"], todo=["y"]), "assigns to none of"),
-        (cell("x", texts=["x"]), r"unknown entries \['texts'\]"),
-        (cell("x = = 1", new_code_cell), "invalid syntax"),
-    ],
-)
+BAD_CELLS = [
+    (cell("import numpy as np, leaderboard.augment", new_code_cell), "leaderboard.augment"),
+    (cell("from course.parts import PARTS", new_code_cell), "course.parts"),
+    (cell("x = 1", new_code_cell, ["solution"], todo=["y"]), r"assigns to none of \['y'\]"),
+    (cell("%%time\ny = 1", new_code_cell, ["solution"], todo=["y"]), "assigns to none of"),
+    (cell("x", texts=["x"]), r"unknown entries \['texts'\]"),
+    (cell("x = = 1", new_code_cell), "invalid syntax"),
+]
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD_CELLS)
 def test_cells_that_do_not_fit_are_named(bad, message):
     with pytest.raises(ValueError, match=f"{NOTEBOOK}: cell .*{message}"):
         made(bad)
