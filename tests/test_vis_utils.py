@@ -101,10 +101,9 @@ def test_plot_activations():
 
 BY_LAYER = [
     ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
-    ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True),
-    ({"a": [0.0, 0.0]}, "linear", True),
+    ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True), ({"a": [0.0, 0.0]}, "linear", True),
     ({"a": [np.nan, 1.0]}, "log", False),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("values", "scale", "zero_is_shown"), BY_LAYER)
@@ -214,21 +213,17 @@ NOT_SHOWN = [
     ("plot_search", [TRIALS, ["rate"], None], "importances"),
     ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), [], {}], "table"),
     ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
-    ("plot_confusion", [[], []], "labels"),
-    ("plot_confusion", [[0, 1], [0]], "predicted"),
+    ("plot_confusion", [[], []], "labels"), ("plot_confusion", [[0, 1], [0]], "predicted"),
     ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
-    ("show_images", [np.ones((28, 27))], "images"),
-    ("show_images", ["digits"], "images"),
+    ("show_images", [np.ones((28, 27))], "images"), ("show_images", ["digits"], "images"),
     ("show_images", [[[1], [1, 2]]], "images"),
     ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
     ("show_weights", [np.ones((15, 2))], "w "),
     ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
     ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
-    ("plot_activations", [{}], "activations"),
-    ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
-    ("format_table", [[]], "rows"),
-    ("show_code", [len], "functions"),
-]
+    ("plot_activations", [{}], "activations"), ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
+    ("format_table", [[]], "rows"), ("show_code", [len], "functions"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("function", "arguments", "name"), NOT_SHOWN)

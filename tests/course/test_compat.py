@@ -93,23 +93,22 @@ def test_networks_of_other_years(rng, tmp_path):
 
 
 def test_names_that_are_handed_on():
-    for names, module, ours in (
-        ("fast_layers.conv_forward_fast fast_layers.conv_forward_im2col", conv, "conv_forward"),
-        ("fast_layers.conv_backward_fast fast_layers.conv_backward_strides", conv, "conv_backward"),
-        ("fast_layers.max_pool_forward_fast", conv, "max_pool_forward"),
-        ("fast_layers.max_pool_backward_fast", conv, "max_pool_backward"),
-        ("layers.conv_forward_naive", conv, "conv_forward_naive"),
-        ("classifiers.cnn.max_pool_backward_naive", conv, "max_pool_backward_naive"),
-        ("classifiers.fc_net.affine_forward", layers, "fc_forward"),
-        ("classifiers.fc_net.softmax_loss", layers, "softmax_loss"),
-        ("layers.batchnorm_backward_alt", normalization, "batchnorm_backward"),
-        ("optim.adam", optim, "adam"),
-        ("solver.DivergedError", solver, "DivergedError"),
-    ):
+    aliases = {
+        conv.conv_forward: "fast_layers.conv_forward_fast fast_layers.conv_forward_im2col",
+        conv.conv_backward: "fast_layers.conv_backward_fast fast_layers.conv_backward_strides",
+        conv.max_pool_forward: "fast_layers.max_pool_forward_fast",
+        conv.max_pool_backward: "fast_layers.max_pool_backward_fast",
+        conv.conv_forward_naive: "layers.conv_forward_naive",
+        conv.max_pool_backward_naive: "classifiers.cnn.max_pool_backward_naive",
+        layers.fc_forward: "classifiers.fc_net.affine_forward",
+        layers.softmax_loss: "classifiers.fc_net.softmax_loss",
+        normalization.batchnorm_backward: "layers.batchnorm_backward_alt",
+        optim.adam: "optim.adam", solver.DivergedError: "solver.DivergedError",
+    }  # fmt: skip
+    for ours, names in aliases.items():
         for prefix, name in product(("cs231n", "deeplearning"), names.split()):
             path, name = name.rsplit(".", 1)
-            found = getattr(importlib.import_module(f"{prefix}.{path}"), name)
-            assert found is getattr(module, ours), name
+            assert getattr(importlib.import_module(f"{prefix}.{path}"), name) is ours, name
 
 
 def test_svm_loss_is_the_hinge_loss(rng):

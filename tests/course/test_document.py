@@ -83,7 +83,7 @@ CAPTIONS = [
     (["**Table 1.** It.", "Text.", code("f()")], "Table 1. It. Text. f()"),
     (["**Figure** 1.", code("show()", printed("out"))], "Figure 1. show() out"),
     (["See **Figure 1.**", code("show()", printed("out"))], "See Figure 1. show() out"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("cells", "shown"), CAPTIONS)
@@ -98,7 +98,7 @@ TOGETHER = [
     (["**Table 1.** It.\n\n|a|\n|-|\n|b|\n|c|"], "Table 1.", "b c"),
     (["~~~\nfirst" + "\nline" * 8 + " 8\n~~~"], "first", "line 8"),
     (["### Part\n\nIt is:", code("f()", printed("\n".join("abc")))], "Part", "a b c"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("cells", "first", "last"), TOGETHER)
@@ -150,9 +150,8 @@ ANCHORS = [
     ("1.1.1 Fully-connected (fc) layer", "1.1.1-Fully-connected-(fc)-layer"),
     ('It\'s "new" -- so...', 'It\'s-"new"----so...'),
     ("The `code` of *this* [one](https://a.org) $x^2$", "The-code-of-this-one-$x^2$"),
-    ("Caf\xe9", "Caf%C3%A9"),
-    ("Twice\n\n## Twice", "Twice"),
-]
+    ("Caf\xe9", "Caf%C3%A9"), ("Twice\n\n## Twice", "Twice"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("heading", "anchor"), ANCHORS)

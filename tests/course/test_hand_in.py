@@ -143,7 +143,7 @@ BAD_FILES = [
     ("starter_code.ipynb", None, "No such file"),
     *[("starter_code.ipynb", c, "starter_code.ipynb is no notebook") for c in NO_NOTEBOOKS],
     ("starter_code.ipynb", {"cells": []}, r"no cell has called record_sources\(\)"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES)
@@ -163,7 +163,7 @@ BAD_CELLS = [
     (3, {"outputs": [error("NotImplementedError", "later")]}, "ended in NotImplementedError"),
     (0, {"outputs": []}, "no cell has called record_sources"),
     (0, {"outputs": [new_output("display_data", {RECORD: ["layers.py"]})]}, "record_sources"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("number", "change", "message"), BAD_CELLS)

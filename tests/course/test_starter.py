@@ -427,7 +427,7 @@ BAD_CELLS = [
     (cell("%%time\ny = 1", new_code_cell, ["solution"], todo=["y"]), "assigns to none of"),
     (cell("x", texts=["x"]), r"unknown entries \['texts'\]"),
     (cell("x = = 1", new_code_cell), "invalid syntax"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("bad", "message"), BAD_CELLS)
