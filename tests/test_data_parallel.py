@@ -128,38 +128,32 @@ def blas_threads():
 
 def test_two_at_a_time_leave_blas_as_it_was(batch):
     """The second begins while the first runs, and ends after it."""
-    first_in, first_is_out, second_in, second_may_leave, second_is_out = (Event() for _ in range(5))
+    first_in, first_is_out, second_in, second_may_leave, may_end = (Event() for _ in range(5))
     seen, before = [], blas_threads()
 
-    class First(ConvNet):
-        def loss(self, X, y=None):
-            first_in.set()
-            assert second_in.wait(20)
-            return super().loss(X, y)
+    def run(is_in, may_leave, is_out, may_end):
+        class Waiting(ConvNet):
+            def loss(self, X, y=None):
+                is_in.set()
+                assert may_leave.wait(20)
+                seen.append(blas_threads())
+                return super().loss(X, y)
 
-    class Second(ConvNet):
-        def loss(self, X, y=None):
-            second_in.set()
-            assert second_may_leave.wait(20)
-            seen.append(blas_threads())
-            return super().loss(X, y)
+        DataParallel(make_net(kind=Waiting), 1).loss(*batch)
+        is_out.set()
+        assert may_end.wait(20)  # a thread that is alive may keep what it has set
 
-    def run(kind):
-        DataParallel(make_net(kind=kind), 1).loss(*batch)
-        if kind is First:
-            first_is_out.set()
-            assert second_is_out.wait(20)  # a thread that is alive may keep what it has set
-
-    threads = [Thread(target=run, args=[kind], daemon=True) for kind in (First, Second)]
-    for thread, done in zip(threads, (first_in, first_is_out), strict=True):
+    first = Thread(target=run, args=[first_in, second_in, first_is_out, may_end])
+    second = Thread(target=run, args=[second_in, second_may_leave, Event(), second_may_leave])
+    for thread, done in (first, first_in), (second, first_is_out):
         thread.start()
         assert done.wait(20)
     second_may_leave.set()
-    threads[1].join()
-    assert seen == [{1}]
+    second.join()
+    assert seen == [{1}, {1}]
     assert blas_threads() == before
-    second_is_out.set()
-    threads[0].join()
+    may_end.set()
+    first.join()
     with pytest.raises(ValueError, match="softmax_loss: y"):
         parallel().loss(batch[0], batch[1] + 9)
     with threadpool_limits(1, "blas"):

@@ -49,8 +49,8 @@ SHOWN = r"""cell => {
 def page(tmp_path_factory):
     """The open notebook, its kernel ready. ``errors`` are its console's, ``notebook`` its file."""
     with sync_api.sync_playwright() as playwright:
-        chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-        chromium = chromium or playwright.chromium.executable_path
+        installed = *map(shutil.which, BROWSERS), playwright.chromium.executable_path
+        chromium = next(filter(None, installed))
         if not Path(chromium).exists():
             pytest.skip("Chromium is not installed")
         lab = jupyterlab(tmp_path_factory.mktemp("lab"), NOTEBOOK)
