@@ -137,7 +137,9 @@ def test_sandwich_layers(rng):
         ("conv_relu_pool", image, conv, pool),
         ("conv_bn_relu", image + norm, conv, bn),
     ):
-        forward, backward = (getattr(layer_utils, f"{name}_{way}ward") for way in ("for", "back"))
+        forward, backward = (
+            getattr(layer_utils, f"{name}_{way}") for way in ("forward", "backward")
+        )
         check = check_layer(lambda *a, f=forward, o=options: f(*a, *o), backward, *arrays)
         assert check.passed, (name, check)
 

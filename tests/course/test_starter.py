@@ -417,7 +417,8 @@ def test_pictures_stay_where_they_are_shown(source, tags):
 BAD_CELLS = [
     (cell("import numpy as np, leaderboard.augment", new_code_cell), "leaderboard.augment"),
     (cell("from course.parts import PARTS", new_code_cell), "course.parts"),
-    (cell("x = 1", **SOLVED, todo=["y"]), "'y'"), (cell("%%time\ny=1", **SOLVED, todo=["y"]), "'y'"),
+    (cell("x = 1", **SOLVED, todo=["y"]), "'y'"),
+    (cell("%%time\ny = 1", **SOLVED, todo=["y"]), "'y'"),
     (cell("x", texts=["x"]), "'texts'"), (cell("x = = 1", new_code_cell), "invalid syntax"),
 ]  # fmt: skip
 
