@@ -36,6 +36,23 @@ def png(pixels):
     return base64.b64encode(file.getvalue()).decode()
 
 
+def marks(page):
+    """The texts and pictures of a page of a PDF: x and y where they begin, sizes of the texts."""
+    found = []
+
+    def text(text, cm, tm, font, size):
+        if text.strip():
+            place = tm[4] * cm[0] + cm[4], tm[5] * cm[3] + cm[5]
+            found.append((*place, abs(size * tm[3] * cm[3])))
+
+    def operation(name, operands, cm, tm):
+        if name == b"Do":
+            found.append((cm[4], min(cm[5], cm[5] + cm[3]), np.inf))
+
+    page.extract_text(visitor_text=text, visitor_operand_before=operation)
+    return found
+
+
 def code(source, *outputs, **metadata):
     return new_code_cell(source, outputs=list(outputs), metadata=metadata)
 

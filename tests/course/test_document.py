@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from executed import code, png
+from executed import code, marks, png
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook, new_output, new_raw_cell
 from pypdf import PdfReader
@@ -49,18 +49,7 @@ def texts_of(root, *cells):
 
 def lowest(page):
     """How far down a page is printed, as a fraction of the height that there is for text."""
-    ends = []
-
-    def text(text, cm, tm, *_):
-        y = tm[5] * cm[3] + cm[5]
-        if text.strip() and MARGIN < y < HEIGHT - MARGIN:
-            ends.append(y)
-
-    def operation(name, operands, cm, tm):
-        if name == b"Do":
-            ends.append(min(cm[5], cm[5] + cm[3]))
-
-    page.extract_text(visitor_text=text, visitor_operand_before=operation)
+    ends = [y for _, y, _ in marks(page) if MARGIN < y < HEIGHT - MARGIN]
     return (HEIGHT - MARGIN - min(ends)) / (HEIGHT - 2 * MARGIN)
 
 
@@ -168,25 +157,13 @@ def test_link_to_no_heading_is_named(root):
         pages_of(root, "# Such", "[a](#No-such)")
 
 
-def sizes(page):
-    """The sizes of a page's texts, as printed, and where they begin and end at most."""
-    found = []
-
-    def text(text, cm, tm, font, size):
-        if text.strip():
-            found.append((abs(size * tm[3] * cm[3]), tm[4] * cm[0] + cm[4]))
-
-    page.extract_text(visitor_text=text)
-    return found
-
-
 def test_wide_tables_break_lines_before_they_are_made_smaller(root):
     row = "|".join(["some words that go on and on", "a_rather_long_name_of_something"] * 4)
     [page] = pages_of(root, f"|{'h|' * 8}\n|{'-|' * 8}\n|{row}|")
-    assert min(size for size, _ in sizes(page)) > 8.9
+    assert min(size for *_, size in marks(page)) > 8.9
     [page] = pages_of(root, f"|{'h|' * 30}\n|{'-|' * 30}\n|{'abcdefghij|' * 30}")
-    assert 1 < min(size for size, _ in sizes(page)) < 5
-    assert max(place for _, place in sizes(page)) < 595 - MARGIN
+    assert 1 < min(size for *_, size in marks(page)) < 5
+    assert max(x for x, *_ in marks(page)) < 595 - MARGIN
 
 
 TEXT = r"""

@@ -9,7 +9,7 @@ import zipfile
 import nbformat
 import pytest
 import typst
-from executed import LONG_LINE, notebook
+from executed import LONG_LINE, marks, notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from pypdf import PdfReader
 
@@ -70,13 +70,8 @@ def test_hand_in(root, tmp_path, capsys):
     assert f"3 {LONG_LINE}" in (text := "\n".join(appendix))
     assert "test_layers.py" not in text + toc
 
-    places = []  # nothing is cut at the margin
-
-    def visit(text, cm, tm, *_):
-        places.extend([tm[4] * cm[0] + cm[4]] if text.strip() else [])
-
-    for page in reader.pages:
-        page.extract_text(visitor_text=visit)
+    # Nothing is cut at the margin.
+    places = [x for page in reader.pages for x, *_ in marks(page)]
     assert 40 < min(places) < max(places) < 550  # of the 595 points that an A4 page has
 
 
