@@ -46,7 +46,13 @@ def jupyterlab(folder, notebook):
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
         server = subprocess.Popen(command, cwd=project, env=env, **streams)
     try:
-        _wait_for(server, port, folder / "log")
+        for _ in range(PATIENCE):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(1)
+        else:
+            raise TimeoutError("JupyterLab does not start")
         yield project / notebook, f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={token}"
     finally:
         server.terminate()  # it ends its kernels first
@@ -55,13 +61,3 @@ def jupyterlab(folder, notebook):
         except subprocess.TimeoutExpired:
             server.kill()
             raise
-
-
-def _wait_for(server, port, log):
-    for _ in range(PATIENCE):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(1)
-    raise RuntimeError(f"JupyterLab does not start:\n{log.read_text()}")

@@ -1,10 +1,16 @@
-"""A batch in parts on threads: the same answers as in one piece, and the same bits each time."""
+"""A batch in parts on threads: the answers of one piece, the same bits, what outlives it."""
+
+import copy
+import os
+import pickle
+from threading import Barrier, Event, Thread, Timer
 
 import numpy as np
 import pytest
 from helpers import state
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from conv_net import ConvNet
 from fast.data_parallel import DataParallel
@@ -12,12 +18,21 @@ from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 
 
-def make_net(dtype=np.float64, **options):
-    return ConvNet((3, 6, 6), (4,), 3, [5], 4, reg=0.1, dtype=dtype, seed=0, **options)
+def make_net(dtype=np.float64, kind=ConvNet, **options):
+    return kind((3, 6, 6), (4,), 3, [5], 4, reg=0.1, dtype=dtype, **{"seed": 0, **options})
+
+
+def parallel(num_threads=2):
+    return DataParallel(make_net(np.float32), num_threads)
 
 
 def make_batch(n, rng):
     return rng.random((n, 3, 6, 6)), rng.integers(0, 4, n)
+
+
+@pytest.fixture
+def batch(rng):
+    return make_batch(40, rng)
 
 
 @settings(max_examples=30)
@@ -35,8 +50,8 @@ def test_loss_and_gradients_are_those_of_the_whole_batch(n, num_threads, normali
     np.testing.assert_allclose(model.loss(X), net.loss(X), rtol=0, atol=1e-12)
 
 
-def test_float32_stays_float32(rng):
-    loss, grads = DataParallel(make_net(np.float32)).loss(*make_batch(5, rng))
+def test_float32_stays_float32(batch):
+    loss, grads = parallel().loss(*batch)
     assert np.isscalar(loss)
     assert {grad.dtype for grad in grads.values()} == {np.dtype(np.float32)}
 
@@ -55,43 +70,139 @@ def data(rng):
 
 
 def test_trains_with_the_same_bits_each_time(data, tmp_path):
-    first, second = (train(DataParallel(make_net(np.float32), 3), data) for _ in range(2))
+    first, second = (train(parallel(3), data) for _ in range(2))
     assert state(first) == state(second)
     assert first.loss_history[-1] < first.loss_history[0]
     path = tmp_path / "run.npz"
-    train(DataParallel(make_net(np.float32), 3), data, num_epochs=1, checkpoint=path)
-    resumed = train(DataParallel(make_net(np.float32), 3), data, checkpoint=path)
-    assert state(resumed) == state(first)
+    train(parallel(3), data, num_epochs=1, checkpoint=path)
+    assert state(train(parallel(3), data, checkpoint=path)) == state(first)
     with pytest.raises(ValueError, match=r"run\.npz"):
-        train(DataParallel(make_net(np.float32), 2), data, checkpoint=path)
+        train(parallel(2), data, checkpoint=path)
+    assert state(train(parallel(1), data)) == state(train(make_net(np.float32), data))
 
 
-def test_one_thread_trains_as_the_network_itself(data):
-    assert state(train(DataParallel(make_net(), 1), data)) == state(train(make_net(), data))
+def test_errors_come_through(batch, data):
+    with pytest.raises(DivergedError):  # without warnings
+        train(parallel(), data, optim_config={"learning_rate": 1e30})
+    X, y = batch
+    for wrong, labels, match in (
+        *[(X, wrong, "softmax_loss: y must") for wrong in (y[:5], np.append(y, 0), y + 4, 3)],
+        *[(wrong, None, "ConvNet: X must") for wrong in (None, 3, [[1.0]], np.float64(1))],
+    ):
+        with pytest.raises((TypeError, ValueError), match=match):
+            parallel().loss(wrong, labels)
+    dropout = FullyConnectedNet(4, [3], dropout=0.5)
+    batchnorm = FullyConnectedNet(4, [3], normalization="batchnorm")
+    for network, threads in (dropout, 2), (batchnorm, 2), (None, 2), (make_net(), 0):
+        with pytest.raises((TypeError, ValueError), match="network" if threads else "num_threads"):
+            DataParallel(network, threads)
 
 
-def test_a_diverging_run_says_so_without_warnings(data):
-    model = DataParallel(make_net(np.float32))
-    with pytest.raises(DivergedError):
-        train(model, data, optim_config={"learning_rate": 1e30})
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks only exist on POSIX")
+def test_a_fork_of_a_process_that_used_it(batch):
+    barrier = Barrier(2)  # neither part runs without the other, on a thread of its own
+
+    class Together(ConvNet):
+        def loss(self, X, y=None):
+            barrier.wait(20)
+            return super().loss(X, y)
+
+    model = DataParallel(make_net(kind=Together))
+    expected, _ = model.loss(*batch)
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        Timer(20, os._exit, [1]).start()
+        try:
+            os.write(write, model.loss(*batch)[0].tobytes())
+        finally:
+            os._exit(0)
+    os.close(write)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.read(read, 8) == expected.tobytes()
+    os.close(read)
 
 
-def test_errors_of_the_network_come_through(rng):
-    model = DataParallel(make_net())
-    X, y = make_batch(6, rng)
-    for labels in (y[:5], np.append(y, 0), y + 4, 3):
-        with pytest.raises(ValueError, match="softmax_loss: y must"):
-            model.loss(X, labels)
-    for wrong in (None, 3, [[1.0]], np.float64(1)):
-        with pytest.raises((TypeError, ValueError), match="ConvNet: X must"):
-            model.loss(wrong)
+def blas_threads():
+    return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
 
 
-def test_bad_arguments():
-    for options in ({"dropout": 0.5}, {"normalization": "batchnorm"}):
-        with pytest.raises(ValueError, match="network"):
-            DataParallel(FullyConnectedNet(4, [3], **options))
-    with pytest.raises(TypeError, match="network"):
-        DataParallel(None)
-    with pytest.raises(ValueError, match="num_threads"):
-        DataParallel(make_net(), 0)
+def test_two_at_a_time_leave_blas_as_it_was(batch):
+    """The second begins while the first runs, and ends after it."""
+    first_in, first_is_out, second_in, second_may_leave, may_end = (Event() for _ in range(5))
+    seen, before = [], blas_threads()
+
+    def run(is_in, may_leave, is_out, may_end):
+        class Waiting(ConvNet):
+            def loss(self, X, y=None):
+                is_in.set()
+                assert may_leave.wait(20)
+                seen.append(blas_threads())
+                return super().loss(X, y)
+
+        DataParallel(make_net(kind=Waiting), 1).loss(*batch)
+        is_out.set()
+        assert may_end.wait(20)  # a thread that is alive may keep what it has set
+
+    first = Thread(target=run, args=[first_in, second_in, first_is_out, may_end])
+    second = Thread(target=run, args=[second_in, second_may_leave, Event(), second_may_leave])
+    for thread, done in (first, first_in), (second, first_is_out):
+        thread.start()
+        assert done.wait(20)
+    second_may_leave.set()
+    second.join()
+    assert seen == [{1}, {1}]
+    assert blas_threads() == before
+    may_end.set()
+    first.join()
+    with pytest.raises(ValueError, match="softmax_loss: y"):
+        parallel().loss(batch[0], batch[1] + 9)
+    with threadpool_limits(1, "blas"):
+        parallel().loss(*batch)
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+def test_trainings_in_several_threads(data):
+    """Each has the bits that it has alone."""
+    states, before = [], blas_threads()
+
+    def run():
+        states.append(state(train(parallel(), data, num_epochs=10)))
+
+    threads = [Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run()
+    assert states == [states[-1]] * 4
+    assert blas_threads() == before
+
+
+def test_has_what_its_network_has(batch, tmp_path):
+    X, y = batch
+    net = make_net()
+    model = DataParallel(net)
+    train(model, {"X_train": X, "y_train": y})
+    np.testing.assert_array_equal(model.predict(X), net.predict(X))
+    np.testing.assert_array_equal(model.input_gradient(X), net.input_gradient(X))
+    model.save(tmp_path / "net.npz")
+    other = DataParallel(make_net(seed=1))
+    other.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(other.params["W1"], net.params["W1"])
+    assert repr(model) == repr(net)
+    assert (model.params, model.rng, model.buffers) == (net.params, net.rng, net.buffers)
+    assert not any(hasattr(model, name) for name in ("no_such_thing", "__deepcopy__"))
+    model.reg = 0.5
+    assert net.reg == 0.5
+    assert "reg" not in vars(model)
+
+
+def test_copies(batch):
+    model = parallel(3)
+    loss, grads = model.loss(*batch)
+    for other in copy.deepcopy(model), pickle.loads(pickle.dumps(model)):
+        assert other.settings == model.settings
+        np.testing.assert_array_equal(other.loss(*batch)[1]["W1"], grads["W1"])
+        other.params["W1"] += 1
+        assert model.loss(*batch)[0] == loss != other.loss(*batch)[0]

@@ -1,14 +1,12 @@
 """The notebook in JupyterLab, run cell by cell in a browser without a window, on the sample.
 
     pip install playwright
-    JUPYTERLAB_PICTURES=pictures pytest -m slow tests/test_jupyterlab.py
+    pytest -m slow tests/test_jupyterlab.py
 
-The browser is the system's Chromium or that of ``playwright install chromium``. Pictures go to the
-folder that the variable names, if any: bars as they appear, the notebook when opened and finished.
+The browser is the system's Chromium or that of ``playwright install chromium``.
 """
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -23,7 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.sample]
 LIMIT = 20 * 60  # seconds for a cell; all together compute for two or three minutes
 PATIENCE = 60_000  # milliseconds for what computes nothing
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PICTURES = os.environ.get("JUPYTERLAB_PICTURES")
 # What is looked for on the page, and in the types of outputs that should give it.
 KINDS = {"images": "png", "tables": "html", "listings": "markdown", "bars": "widget-view+json"}
 # What the page shows of a cell: outputs by kind, formulas, and what should not be there.
@@ -52,8 +49,8 @@ SHOWN = r"""cell => {
 def page(tmp_path_factory):
     """The open notebook, its kernel ready. ``errors`` are its console's, ``notebook`` its file."""
     with sync_api.sync_playwright() as playwright:
-        chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-        chromium = chromium or playwright.chromium.executable_path
+        installed = *map(shutil.which, BROWSERS), playwright.chromium.executable_path
+        chromium = next(filter(None, installed))
         if not Path(chromium).exists():
             pytest.skip("Chromium is not installed")
         lab = jupyterlab(tmp_path_factory.mktemp("lab"), NOTEBOOK)
@@ -76,7 +73,6 @@ def cells(page):
     found = page.locator(".jp-Notebook .jp-Cell")
     count = len(json.loads(page.notebook.read_text("utf-8"))["cells"])
     sync_api.expect(found).to_have_count(count)
-    picture_windows(page, "opened")
     page.get_by_role("menuitem", name="Edit", exact=True).click()
     page.get_by_text("Clear Outputs of All Cells").click()
     sync_api.expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
@@ -84,7 +80,6 @@ def cells(page):
     bars = [run(page, number, found.nth(number)) for number in range(count)]
     page.keyboard.press("Control+s")
     page.wait_for_selector(".jp-mod-current.jp-mod-dirty", state="detached")
-    picture_windows(page, "finished")
     cells = json.loads(page.notebook.read_text("utf-8"))["cells"][:count]  # one is added
     for number, cell in enumerate(cells):
         cell["shown"] = found.nth(number).evaluate(SHOWN) | {"bars": bars[number]}
@@ -97,24 +92,11 @@ def run(page, number, cell):
     bars, shown, deadline = 0, cell.evaluate(SHOWN), time.monotonic() + LIMIT
     while shown["prompt"] in ("[ ]:", "[*]:") and not shown["errors"]:
         assert time.monotonic() < deadline, f"cell {number} is still running"
-        if shown["bars"] > bars:
-            bars = shown["bars"]
-            if PICTURES:
-                page.screenshot(path=f"{PICTURES}/bars-{number:03}.png")
+        bars = max(bars, shown["bars"])
         page.wait_for_timeout(200)
         shown = cell.evaluate(SHOWN)
     assert not shown["errors"], f"cell {number}"
     return bars
-
-
-def picture_windows(page, name):
-    """Scroll through the notebook, with a picture of each window."""
-    panel, top = page.locator(".jp-Notebook .jp-WindowedPanel-outer"), 0
-    while PICTURES and top < panel.evaluate("e => e.scrollHeight"):
-        panel.evaluate("(e, top) => { e.scrollTop = top }", top)
-        page.wait_for_timeout(200)
-        page.screenshot(path=f"{PICTURES}/{name}-{top:06}.png")
-        top += panel.evaluate("e => e.clientHeight")
 
 
 def test_executed_in_order(cells):
@@ -140,10 +122,7 @@ def test_formulas_are_set(cells):
     assert all(cell["shown"]["formulas"] for cell in texts)
 
 
-@pytest.mark.parametrize("what", ["raw", "errors", "stale"])
-def test_nothing_is_shown_that_should_not(cells, what):
-    assert {i: c["shown"][what] for i, c in enumerate(cells) if c["shown"][what]} == {}
-
-
-def test_no_error_in_the_console(cells, page):
-    assert page.errors == []
+def test_nothing_is_shown_that_should_not(cells, page):
+    for what in "raw", "errors", "stale":
+        assert {i: c["shown"][what] for i, c in enumerate(cells) if c["shown"][what]} == {}
+    assert page.errors == []  # in the console

@@ -1,6 +1,7 @@
 """Plots: what they show, of small and odd input too, and that their axes say so."""
 
 import re
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +23,8 @@ RUNS = pd.DataFrame(
     {"hidden layers": [2, 1, 1, 1], "width": [5, 5, 5, 9],
      "training accuracy": [0.5, 0.6, 0.7, 0.8], "validation accuracy": [0.4, 0.5, 0.7, 0.6]}
 )  # fmt: skip
-PAIRS = {"relu": (relu_forward, relu_backward), "tanh": (tanh_forward, tanh_backward)}
+RELU = relu_forward, relu_backward
+PAIRS = {"relu": RELU, "tanh": (tanh_forward, tanh_backward)}
 
 
 @pytest.fixture(autouse=True)
@@ -32,19 +34,19 @@ def _close_figures():
 
 
 def drawn(fig):
-    """Draw a figure, in which a warning is an error."""
+    """Draw a figure, in which a warning is an error; each of its axes says what it shows."""
     fig.canvas.draw()
+    for ax in fig.axes:
+        assert ax.get_xlabel() or ax.get_label() == "<colorbar>"
+        assert any(other.get_ylabel() for other in ax.get_shared_y_axes().get_siblings(ax))
     return fig
 
 
 class Example:
     def method(self, x):
-        """Three lines.
-
-        They are left out.
-        """
-        # This is kept.
-        return x + 1
+        """Two lines.
+        They are left out."""
+        return x + 1  # This is kept.
 
 
 def without_docstring(x):
@@ -53,18 +55,9 @@ def without_docstring(x):
 
 def test_show_code():
     listing = vis_utils.show_code(Example.method, without_docstring).data
-    assert (
-        listing
-        == """~~~python
-def method(self, x):
-    # This is kept.
-    return x + 1
-
-
-def without_docstring(x):
-    return "~~~", x
-~~~"""
-    )
+    method = "def method(self, x):\n    return x + 1  # This is kept."
+    other = 'def without_docstring(x):\n    return "~~~", x'
+    assert listing == f"~~~python\n{method}\n\n\n{other}\n~~~"
 
 
 @pytest.fixture(scope="module")
@@ -74,54 +67,43 @@ def solver():
     return solver
 
 
-@pytest.mark.parametrize("shape", [(7, 4, 4), (7, 1, 4, 4), (7, 16)])
-def test_show_images(shape, rng):
-    images = rng.integers(0, 256, shape).astype(np.uint8)
-    fig = vis_utils.show_images(images, titles=range(7), columns=3)
-    shown = [ax for ax in fig.axes if ax.images]
-    assert len(fig.axes) == 9
-    assert [ax.get_title() for ax in shown] == list("0123456")
-    for ax, image in zip(shown, images.reshape(7, 4, 4), strict=True):
-        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+def test_show_images(rng):
+    images = rng.integers(0, 256, (7, 4, 4)).astype(np.uint8)
+    for shape in (7, 4, 4), (7, 1, 4, 4), (7, 16):
+        fig = vis_utils.show_images(images.reshape(shape), titles=range(7), columns=3)
+        assert len(fig.axes) == 9
+        assert [ax.get_title() for ax in fig.axes if ax.images] == list("0123456")
+        for ax, image in zip(fig.axes, images, strict=False):
+            np.testing.assert_array_equal(ax.images[0].get_array(), image)
 
 
 def test_show_weights_has_white_for_zero(rng):
     w = rng.standard_normal((16, 5))
-    fig = vis_utils.show_weights(w)
-    assert len(fig.axes) == 5
-    for ax in fig.axes:
-        assert ax.images[0].get_clim() == (-np.abs(w).max(), np.abs(w).max())
+    end = np.abs(w).max()
+    assert [ax.images[0].get_clim() for ax in vis_utils.show_weights(w).axes] == [(-end, end)] * 5
     image = vis_utils.show_weights(np.zeros((4, 2))).axes[0].images[0]
     assert min(image.cmap(image.norm(0.0))) > 0.95  # white
 
 
 def test_show_matrices_writes_every_number():
     fig = vis_utils.show_matrices({"a": [[1.0, 2.5]], "b": [[3.0]]}, mark=[[0, 1]])
-    assert [[t.get_text() for t in ax.texts] for ax in fig.axes] == [["1", "2.5"], ["3"]]
-    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
-
-
-def test_plot_curves():
-    fig = vis_utils.plot_curves(np.arange(3), {"a": np.ones(3), "b": np.zeros(3)}, "t", "u")
-    assert [line.get_label() for line in fig.axes[0].lines] == ["a", "b"]
+    texts = {ax.get_title(): [text.get_text() for text in ax.texts] for ax in fig.axes}
+    assert texts == {"a": ["1", "2.5"], "b": ["3"]}
 
 
 def test_plot_activations():
-    fig = vis_utils.plot_activations(PAIRS)
-    _, derivatives = fig.axes
-    x, slope = derivatives.lines[1].get_data()
+    x, slope = drawn(vis_utils.plot_activations(PAIRS)).axes[1].lines[1].get_data()
     np.testing.assert_allclose(slope, 1 / np.cosh(x) ** 2, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("values", "scale", "zero_is_shown"),
-    [
-        ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
-        ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True),
-        ({"a": [0.0, 0.0]}, "linear", True),
-        ({"a": [np.nan, 1.0]}, "log", False),
-    ],
-)
+BY_LAYER = [
+    ({"a": [1e-8, 1.0, 2.0], "b": [3, 2]}, "log", False),
+    ({"a": [0.0, 1e-300, 1.0], "b": [1.0]}, "symlog", True), ({"a": [0.0, 0.0]}, "linear", True),
+    ({"a": [np.nan, 1.0]}, "log", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "scale", "zero_is_shown"), BY_LAYER)
 def test_plot_by_layer_has_a_place_for_zero(values, scale, zero_is_shown):
     ax = drawn(vis_utils.plot_by_layer(values, "norm")).axes[0]
     assert [len(line.get_xdata()) for line in ax.lines] == list(map(len, values.values()))
@@ -130,14 +112,13 @@ def test_plot_by_layer_has_a_place_for_zero(values, scale, zero_is_shown):
 
 
 def test_plot_training(solver):
-    fig = vis_utils.plot_training({"net": solver})
-    _, accuracy = fig.axes
+    _, accuracy = drawn(vis_utils.plot_training({"net": solver})).axes
     np.testing.assert_array_equal(accuracy.lines[0].get_ydata(), solver.train_acc_history)
     np.testing.assert_array_equal(accuracy.lines[1].get_ydata(), solver.val_acc_history)
 
 
 def test_plot_confusion_counts_mistakes_only():
-    fig = vis_utils.plot_confusion(np.array([0, 0, 0, 1, 2]), np.array([0, 2, 2, 1, 0]))
+    fig = drawn(vis_utils.plot_confusion([0, 0, 0, 1, 2], [0, 2, 2, 1, 0]))
     counts = fig.axes[0].images[0].get_array()
     assert counts.sum() == 3
     assert (counts[0, 2], counts[2, 0]) == (2, 1)
@@ -145,7 +126,7 @@ def test_plot_confusion_counts_mistakes_only():
 
 
 def test_plot_search():
-    fig = vis_utils.plot_search(TRIALS, ["rate", "decay"], {"rate": 0.7, "decay": 0.3})
+    fig = drawn(vis_utils.plot_search(TRIALS, ["rate", "decay"], {"rate": 0.7, "decay": 0.3}))
     rate, decay, importances, best = fig.axes
     assert [ax.get_xscale() for ax in (rate, decay)] == ["log", "linear"]
     complete, pruned = (points.get_offsets() for points in rate.collections)
@@ -156,29 +137,10 @@ def test_plot_search():
 
 
 def test_plot_architectures():
-    fig = vis_utils.plot_architectures(RUNS)
-    line, _, (bars,) = fig.axes[1].containers[0]
+    line, _, (bars,) = drawn(vis_utils.plot_architectures(RUNS)).axes[1].containers[0]
     np.testing.assert_allclose(line.get_ydata(orig=False), [0.6, 0.4])
-    np.testing.assert_allclose(
-        bars.get_segments()[0][:, 1], 0.6 + np.sqrt(0.02) * np.array([-1, 1])
-    )
-
-
-def test_every_axis_of_every_plot_is_labelled(solver):
-    figures = [
-        vis_utils.plot_training({"net": solver}),
-        vis_utils.plot_confusion(np.array([0, 1]), np.array([1, 1])),
-        vis_utils.plot_by_layer({"a": [1.0, 2.0]}, "norm"),
-        vis_utils.plot_curves([1, 2], {"a": [1, 2]}, "x", "y"),
-        vis_utils.plot_search(TRIALS, ["rate", "decay"], {"rate": 0.7, "decay": 0.3}),
-        vis_utils.plot_architectures(RUNS),
-        vis_utils.plot_activations(PAIRS),
-    ]
-    for fig in figures:
-        for ax in fig.axes:
-            if ax.get_label() != "<colorbar>":
-                assert ax.get_xlabel()
-            assert any(other.get_ylabel() for other in ax.get_shared_y_axes().get_siblings(ax))
+    ends = bars.get_segments()[0][:, 1]
+    np.testing.assert_allclose(ends, [0.6 - np.sqrt(0.02), 0.6 + np.sqrt(0.02)])
 
 
 def test_format_table():
@@ -191,91 +153,123 @@ def test_format_table():
 
 
 @pytest.mark.usefixtures("foreground")
-def test_plot_training_of_short_runs(toy_data):
+def test_plot_training_of_short_runs(toy_data, solver):
     without = {key: toy_data[key] for key in ("X_train", "y_train")}
-    solvers = {
-        "long": make_solver(toy_data),
+    short = {
         "without validation": make_solver(without, num_epochs=2),
         "one iteration": make_solver(toy_data, num_epochs=1, batch_size=300),
         "interrupted": make_solver(toy_data, transform=interrupted_after(1)),
     }
-    for name, solver in solvers.items():
-        solver.train()
-        fig = drawn(vis_utils.plot_training({name: solver}))
-        loss, *_ = fig.axes[0].lines
-        assert len(loss.get_xdata()) > 1 or loss.get_marker() == "o"
-        low, high = fig.axes[1].get_ylim()
-        assert all(low <= a <= high for a in solver.train_acc_history[1:])
-    fig = drawn(vis_utils.plot_training(solvers))
-    assert fig.axes[0].get_ylabel() == "loss (mean of 1 to 8 iterations)"
+    for name, run in short.items():
+        run.train()
+        loss, accuracy = drawn(vis_utils.plot_training({name: run})).axes
+        assert len(loss.lines[0].get_xdata()) > 1 or loss.lines[0].get_marker() == "o"
+        low, high = accuracy.get_ylim()
+        assert all(low <= a <= high for a in run.train_acc_history[1:])
+    fig = drawn(vis_utils.plot_training({**short, "long": solver}))
+    assert fig.axes[0].get_ylabel() == "loss (mean of 1 to 3 iterations)"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"validation accuracy": [1.0, 0.9, np.nan]},
-        {"rate": [0, 0, 0]},
-        {"rate": [-1, np.nan, 8]},
-        {"rate": [None] * 3},
-        {"rate": ["adam", "sgd", None]},
-        {"rate": [[8], [8, 4], [8]]},
-        {"outcome": [None] * 3},
-    ],
-)
-def test_plot_search_of_odd_trials(changes):
-    trials = TRIALS.assign(**changes)
+ODD = [
+    ("validation accuracy", [1.0, 0.9, np.nan]), ("rate", [0, 0, 0]), ("rate", [-1, np.nan, 8]),
+    ("rate", [None] * 3), ("rate", ["adam", "sgd", None]), ("rate", [[8], [8, 4], [8]]),
+    ("outcome", [None] * 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "values"), ODD)
+def test_plot_search_of_odd_trials(column, values):
+    trials = TRIALS.assign(**{column: values})
     for table in (trials, trials[:1]):
         fig = drawn(vis_utils.plot_search(table, ["rate"], {}))
-        low, high = fig.axes[0].get_ylim()
         errors = 1 - table["validation accuracy"].dropna()
-        assert errors.between(low, high).all()
+        assert errors.between(*fig.axes[0].get_ylim()).all()
         assert len(fig.axes[0].collections) == table["outcome"].nunique(dropna=False)
         assert (fig.axes[2].lines[0].get_marker() == "o") == (len(table) == 1)
 
 
 def test_not_a_number_leaves_a_gap():
     gaps = np.array([[np.nan, 1.0, 2.0, np.inf]])
-    assert drawn(vis_utils.show_weights(gaps.T)).axes[0].images[0].get_clim() == (-2, 2)
-    assert drawn(vis_utils.show_images(gaps)).axes[0].images[0].get_array().mask.any()
-    assert drawn(vis_utils.plot_curves([1, 2], {"a": [np.nan, 1]}, "x", "y"))
-    assert drawn(vis_utils.show_matrices({"a": gaps}, mark=gaps))
+    figures = vis_utils.show_weights(gaps.T), vis_utils.show_images(gaps)
+    for fig in (*figures, vis_utils.show_matrices({"a": gaps}, mark=gaps)):
+        fig.canvas.draw()
+    weights, images = (fig.axes[0].images[0] for fig in figures)
+    assert weights.get_clim() == (-2, 2)
+    assert images.get_array().mask.any()
+    drawn(vis_utils.plot_curves([1, 2], {"a": [np.nan, 1]}, "x", "y"))
 
 
-SQUARE, NAMES = np.ones((2, 2)), ["rate"]
+SQUARE = np.ones((2, 2))
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "name"),
-    [
-        ("plot_training", [{}], "solvers"),
-        ("plot_training", [None], "solvers"),
-        ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
-        ("plot_search", [TRIALS[:0], NAMES, {}], "table"),
-        ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
-        ("plot_search", [TRIALS, NAMES, None], "importances"),
-        ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), NAMES, {}], "table"),
-        ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
-        ("plot_confusion", [[], []], "labels"),
-        ("plot_confusion", [[0, 1], [0]], "predicted"),
-        ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
-        ("plot_confusion", [[0, -1], [0, 1]], "labels"),
-        ("show_images", [np.ones((28, 27))], "images"),
-        ("show_images", [np.ones(16)], "images"),
-        ("show_images", ["digits"], "images"),
-        ("show_images", [[[1], [1, 2]]], "images"),
-        ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
-        ("show_weights", [np.ones((15, 2))], "w "),
-        ("show_weights", [np.ones(16)], "w "),
-        ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
-        ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
-        ("plot_activations", [{}], "activations"),
-        ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
-        ("format_table", [[]], "rows"),
-        ("format_table", [None], "rows"),
-        ("show_code", [len], "functions"),
-    ],
-)
+NOT_SHOWN = [
+    ("plot_training", [{}], "solvers"),
+    ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
+    ("plot_search", [TRIALS[:0], ["rate"], {}], "table"),
+    ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
+    ("plot_search", [TRIALS, ["rate"], None], "importances"),
+    ("plot_search", [TRIALS.assign(**{"validation accuracy": np.nan}), [], {}], "table"),
+    ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
+    ("plot_confusion", [[], []], "labels"), ("plot_confusion", [[0, 1], [0]], "predicted"),
+    ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
+    ("show_images", [np.ones((28, 27))], "images"), ("show_images", ["digits"], "images"),
+    ("show_images", [[[1], [1, 2]]], "images"),
+    ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
+    ("show_weights", [np.ones((15, 2))], "w "),
+    ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
+    ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
+    ("plot_activations", [{}], "activations"), ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
+    ("format_table", [[]], "rows"), ("show_code", [len], "functions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "arguments", "name"), NOT_SHOWN)
 def test_what_cannot_be_shown(function, arguments, name):
     with pytest.raises((TypeError, ValueError), match=f"^{re.escape(f'{function}: {name}')}"):
         getattr(vis_utils, function)(*arguments)
     assert not vis_utils.plt.get_fignums()
+
+
+def shown(texts):
+    """What a reader sees of texts; matplotlib typesets those with two bare dollar signs."""
+    contents = [text.get_text() for text in texts]
+    assert not any((text.count("$") - text.count(r"\$")) > 1 for text in contents)
+    return [text.replace(r"\$", "$").removeprefix(" ") for text in contents]
+
+
+def legends(fig):
+    return [shown(ax.get_legend().get_texts()) for ax in drawn(fig).axes if ax.get_legend()]
+
+
+@pytest.mark.parametrize("name", ["_adam", "$5 or $10", r"\$a_{$", "", None, 3, "error"])
+def test_every_name_is_shown_as_it_is(name):
+    """Also those that mean something to matplotlib."""
+    solver = SimpleNamespace(loss_history=[1.0], train_acc_history=[0.5], val_acc_history=[0.5])
+    numbers, text = np.ones(2), str(name)
+    for fig in (
+        vis_utils.plot_curves(numbers, {name: numbers}, "x", "y"),
+        vis_utils.plot_activations({name: RELU}),
+        vis_utils.plot_by_layer({name: numbers}, "y"),
+        vis_utils.plot_training({name: solver}),
+    ):
+        assert [text] in legends(fig)
+    for fig in (
+        vis_utils.show_matrices({name: SQUARE}, SQUARE),
+        vis_utils.show_images(SQUARE[None], [name]),
+    ):
+        assert shown([fig.axes[0].title]) == [text]
+    runs = pd.DataFrame({"hidden layers": [1, 1], "width": [text] * 2, "accuracy": [0.5, 0.6]})
+    assert legends(vis_utils.plot_architectures(runs, values=["accuracy"])) == [[f"width {name}"]]
+
+    table = pd.DataFrame(
+        {"trial": [0, 1, 2], "outcome": ["complete", "_pruned", "complete"],
+         "validation accuracy": [0.5, 0.7, 0.9], "kind": ["_a", "$b$", "c"], name: [0.1, 0.2, 0.3]}
+    )  # fmt: skip
+    fig = vis_utils.plot_search(table, [name, "kind"], {name: 1.0})
+    assert sorted(*legends(fig)) == ["_pruned", "complete"]
+    points, kinds, importances, best = fig.axes
+    assert shown([points.xaxis.label]) == shown(importances.get_yticklabels()) == [text]
+    assert sorted(shown(kinds.get_xticklabels())) == ["$b$", "_a", "c"]
+    complete = max((c.get_offsets() for c in points.collections), key=len)
+    np.testing.assert_allclose(complete, [[0.1, 0.5], [0.3, 0.1]])
+    np.testing.assert_allclose(best.lines[0].get_ydata(), [0.5, 0.3, 0.1])

@@ -19,58 +19,67 @@ LONG_LINE = LONG_LINE.ljust(100, "x")
 
 def make_project(root):
     """Write the project's files."""
-    for name, text in {
-        "layers.py": f'"""Layers."""\n\n{LONG_LINE}\n',
-        "solver.py": "# nothing\n",
-        "support/text.py": "# files\n",
-        "leaderboard/recipes.csv": "recipe,seed\n",
-        "tests/test_layers.py": "def test():\n    assert True\n",
-        "tests/support/test_files.py": "# tests of files\n",
-        "README.md": "# Read me\n",
-        "requirements.txt": "numpy\n",
-        "notes.db": "no source",
-        "datasets/train.csv": "data",
-        "__pycache__/layers.pyc": "cache",
-    }.items():
+    texts = {"layers.py": f'"""Layers."""\n\n{LONG_LINE}\n', "solver.py": "# nothing\n"}
+    others = """support/text.py leaderboard/recipes.csv tests/test_layers.py README.md
+                tests/support/test_files.py requirements.txt notes.db datasets/train.csv
+                __pycache__/layers.pyc"""
+    for name, text in (dict.fromkeys(others.split(), "any text") | texts).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     save_submission(root / "submission.csv", np.arange(20) % 10)
     nbformat.write(notebook(root), root / "starter_code.ipynb")
 
 
+def png(pixels):
+    """A picture as an .png file, in base64."""
+    plt.imsave(file := io.BytesIO(), pixels, format="png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def marks(page):
+    """The texts and pictures of a page of a PDF: x and y where they begin, sizes of the texts."""
+    found = []
+
+    def text(text, cm, tm, font, size):
+        if text.strip():
+            place = tm[4] * cm[0] + cm[4], tm[5] * cm[3] + cm[5]
+            found.append((*place, abs(size * tm[3] * cm[3])))
+
+    def operation(name, operands, cm, tm):
+        if name == b"Do":
+            found.append((cm[4], min(cm[5], cm[5] + cm[3]), np.inf))
+
+    page.extract_text(visitor_text=text, visitor_operand_before=operation)
+    return found
+
+
+def code(source, *outputs, **metadata):
+    return new_code_cell(source, outputs=list(outputs), metadata=metadata)
+
+
 def notebook(root):
-    plt.figure(figsize=(2, 1)).gca().plot([0, 1])
-    plt.savefig(png := io.BytesIO())
-    plt.close()
-    picture = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": "<Figure>"}
+    """A notebook that has run there, from top to bottom."""
     columns = [f"rather wide column {i}" for i in range(12)]
     table = pd.DataFrame([[i + 0.25 for i in range(12)]], columns=columns).to_html(index=False)
-    outputs = [
-        [new_output("display_data", {"text/plain": "2 files", RECORD: record(root)})],
-        [
-            new_output("display_data", {"text/markdown": "~~~python\nlisted = 1\n~~~"}),
-            new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500),
-        ],
-        [new_output("display_data", picture)],
-        [
-            new_output("stream", name="stderr", text="40%|####"),
-            new_output("display_data", {WIDGET: {}, "text/plain": "60%|######"}),
-            new_output("execute_result", {"text/html": table, "text/plain": "plain"}),
-        ],
-    ]
+    recorded = {"text/plain": "2 files", RECORD: record(root)}
     cells = [
         new_markdown_cell("# Networks\n\nAn introduction."),
-        new_markdown_cell(
-            "# Problem 1\n\nFirst.\n\n## 1. A question\n\nSo $\\frac{a}{b} = \\sigma$."
+        new_markdown_cell("# Problem 1\n\nFirst.\n\n## 1. A question\n\nSo $\\frac{a}{b} = c$."),
+        code("print(x)", new_output("display_data", recorded)),
+        code(
+            "print(x)",
+            new_output("display_data", {"text/markdown": "~~~python\nlisted = 1\n~~~"}),
+            new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500),
         ),
-        *[new_code_cell("print(x)", outputs=out) for out in outputs[:2]],
         new_markdown_cell("## 2. Another question\n\nAs follows:\n* one\n* two\n"),
-        *[new_code_cell("plot(x)", outputs=out) for out in outputs[2:]],
+        code("plot(x)", new_output("display_data", {"image/png": png(np.eye(9))})),
+        code(
+            "plot(x)",
+            new_output("stream", name="stderr", text="40%|####"),
+            new_output("display_data", {WIDGET: {}, "text/plain": "60%|######"}),
+            new_output("display_data", {"text/html": table, "text/plain": "plain"}),
+        ),
     ]
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code, start=1):
+    for number, cell in enumerate((c for c in cells if c.cell_type == "code"), start=1):
         cell.execution_count = number
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = number
     return new_notebook(cells=cells)

@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import typst
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from executed import code, png
+from nbformat.v4 import new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
 from course.document import WIDGET, to_blocks
@@ -22,23 +23,14 @@ A4 = 595  # points that a page is wide
 FONTS = Path(matplotlib.get_data_path(), "fonts", "ttf")
 
 
+PNG = png(np.eye(9))
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text y="9">drawn</text></svg>'
+
+
 def picture(form):
-    """A picture as bytes."""
-    file = io.BytesIO()
-    if form == "svg":
-        plt.figure(figsize=(1, 1)).savefig(file, format=form)
-        plt.close()
-    else:
-        plt.imsave(file, np.arange(12).reshape(3, 4), format=form)
-    return file.getvalue()
-
-
-def as_text(content):
-    return base64.b64encode(content).decode()
-
-
-PNG = as_text(picture("png"))
-SVG = picture("svg").decode()
+    """A picture in base64."""
+    plt.imsave(file := io.BytesIO(), np.eye(9), format=form)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 @pytest.fixture
@@ -47,21 +39,22 @@ def root(tmp_path):
     root = tmp_path / "project"
     root.mkdir()
     (root / "layers.py").write_text("# layers\n")
-    (root / "a picture.png").write_bytes(picture("png"))
-    (tmp_path / "outside.png").write_bytes(picture("png"))
+    for path in root / "a picture.png", tmp_path / "outside.png":
+        path.write_bytes(base64.b64decode(PNG))
     return root
 
 
 def cell(kind, content, attachments=None):
     """A cell that is text or code, or one whose output is of that kind."""
     if kind == "code":
-        return new_code_cell(content)
+        return code(content)
     if kind == "markdown":
         return new_markdown_cell(content, attachments=attachments or {})
     if kind == "stream":
-        return new_code_cell("show(x)", outputs=[new_output("stream", text=content)])
-    data = content if kind == "data" else {kind: content}
-    return new_code_cell("show(x)", outputs=[new_output("display_data", data)])
+        return code("show(x)", new_output("stream", text=content))
+    return code(
+        "show(x)", new_output("display_data", content if kind == "data" else {kind: content})
+    )
 
 
 def pages_of(root, *cells, **fields):
@@ -107,40 +100,39 @@ def test_a_cell_ends_where_it_ends(unclosed, root):
     assert "Then this" in text_of(pages)
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "shown"),
-    [
-        ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
-        ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
-        ("text/latex", "a \\input{/etc/hosts} b", "a \\input{/etc/hosts} b"),
-        ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
-        ("markdown", "**1. x** [= y](https://a.org)\n* \\= a\n* 2\\. b",
-         "1. x = y \u2022 = a \u2022 2. b"),
-        ("data", {}, "show(x)"),
-        ("text/html", "<pre>$x$</pre><p>$y &lt; z$ \\(a\\) \\begin{align}b\\end{align}<td>$5<td>$6",
-         "$x$ \U0001d466 < \U0001d467 \U0001d44e \U0001d44f $5 $6"),
-        ("markdown", "<table><tr><td><br><ul><li>a</li></ul></td></tr></table>", "\u2022 a"),
-        ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
-        ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
-        ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
-    ],
-)  # fmt: skip
+SHOWN = [
+    ("data", {"text/html": "<script>x</script>", "text/plain": "as text"}, "as text"),
+    ("data", {"text/latex": "$\\displaystyle x^2$", "text/plain": "<Math>"}, "\U0001d4652"),
+    ("text/latex", "a \\input{/etc/hosts} b", "a \\input{/etc/hosts} b"),
+    ("text/html", "<table><tr><td>1. x</td><td>- y</td></tr></table>", "1. x - y"),
+    ("markdown", "**1. x** [= y](https://a.org)\n* \\= a\n* 2\\. b",
+     "1. x = y \u2022 = a \u2022 2. b"),
+    ("data", {}, "show(x)"),
+    ("text/html", "<pre>$x$</pre><p>$y &lt; z$ \\(a\\) \\begin{align}b\\end{align}<td>$5<td>$6",
+     "$x$ \U0001d466 < \U0001d467 \U0001d44e \U0001d44f $5 $6"),
+    ("markdown", "<table><tr><td><br><ul><li>a</li></ul></td></tr></table>", "\u2022 a"),
+    ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
+    ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
+    ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "shown"), SHOWN)
 def test_outputs_and_texts_are_shown(kind, content, shown, root):
     assert f"{shown} The end." in text_of(pages_of(root, cell(kind, content)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        *[(f"image/{form}", as_text(picture(form))) for form in ("png", "jpeg", "gif", "webp")],
-        ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
-        ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
-        ("text/markdown", "![](./a%20picture.png)"),
-        ("markdown", "![a](attachment:b%20c.png)"),
-        ("markdown", '![a](<a picture.png> "title") beside text'),
-        ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
-    ],
-)
+SHOWN_AS_PICTURES = [
+    *[(f"image/{form}", picture(form)) for form in ("png", "jpeg", "gif", "webp")],
+    ("data", {"text/html": "<b>no</b>", "image/png": PNG, "text/plain": "<Figure>"}),
+    ("text/html", f'<div><img src="data:image/png;base64,{PNG}" width="30"></div>'),
+    ("text/markdown", "![](./a%20picture.png)"), ("markdown", "![a](attachment:b%20c.png)"),
+    ("markdown", '![a](<a picture.png> "title") beside text'),
+    ("markdown", 'in a line <img src="a picture.png" width="100"/>'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content"), SHOWN_AS_PICTURES)
 def test_pictures_are_shown(kind, content, root):
     attached = {"b c.png": {"image/png": PNG}}
     pages = pages_of(root, cell(kind, content, attached))
@@ -148,14 +140,14 @@ def test_pictures_are_shown(kind, content, root):
     assert "no" not in text_of(pages).split()
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "metadata", "width"),
-    [
-        ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
-        ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
-        ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
-    ],
-)
+WIDTHS = [
+    ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
+    ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
+    ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "metadata", "width"), WIDTHS)
 def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width, root):
     nb = new_notebook(cells=[cell(kind, content)])
     nb.cells[0].outputs[0].metadata = metadata
@@ -163,46 +155,42 @@ def test_pictures_are_as_wide_as_in_the_notebook(kind, content, metadata, width,
     assert shown["c"][0]["c"][0] == ["", [], width]
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "message"),
-    [
-        ("application/json", {"a": 1}, "nothing of its output can be printed, which is applicatio"),
-        ("markdown", "<progress value=3></progress>", "<progress> cannot be printed"),
-        ("text/html", "<section role='doc-endnotes'><ol><li>x</ol></section>", "text/html"),
-        ("text/html", "<div><script>x</script></div>", "nothing of its output can be printed"),
-        ("image/png", as_text(picture("png")[:60]), "failed to decode image"),
-        ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
-        ("markdown", "![a](../outside.png)", "picture '../outside.png' is not in the project's"),
-        ("markdown", "![a](https://a.org/b.png)", "picture 'https://a.org/b.png' is not in the"),
-        ("markdown", "![a](layers.py)", "<embed> cannot be printed"),
-        ("markdown", "![a](attachment:c.png)", "picture 'attachment:c.png' cannot be read"),
-        ("markdown", "![a](data:,)", "<embed> cannot be printed"),
-        ("markdown", "![a](a.mp4)", "<video> cannot be printed"),
-        ("markdown", "a <script>b</script>", "<script> cannot be printed"),
-        ("markdown", '<input type="button" value="here">', "<input> cannot be printed"),
-        ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
-        ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
-        ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
-        ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
-        ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
-        ("markdown", ">" * 5000 + " x", "recursion"),
-    ],
-)
+NOT_SHOWN = [
+    ("application/json", {"a": 1}, "application/json"),
+    ("markdown", "<progress value=3></progress>", "<progress>"),
+    ("text/html", "<section role='doc-endnotes'><ol><li>x</ol></section>", "text/html"),
+    ("text/html", "<div><script>x</script></div>", "text/html"),
+    ("image/png", PNG[:80], "failed to decode image"),
+    ("image/svg+xml", SVG.replace("</svg>", '<image href="/a.png"/></svg>'), "linked image"),
+    ("markdown", "![a](../outside.png)", "../outside.png"),
+    ("markdown", "![a](https://a.org/b.png)", "https://a.org/b.png"),
+    ("markdown", "![a](layers.py)", "<embed>"),
+    ("markdown", "![a](attachment:c.png)", "attachment:c.png"),
+    ("markdown", "![a](a.mp4)", "<video>"), ("markdown", "a <script>b</script>", "<script>"),
+    ("markdown", '<input type="button" value="here">', "<input>"),
+    ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
+    ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
+    ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
+    ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
+    ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
+    ("markdown", ">" * 1500 + " x", "recursion"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "message"), NOT_SHOWN)
 def test_what_cannot_be_shown_is_named(kind, content, message, root):
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
+    with pytest.raises(ValueError, match=r"^starter_code\.ipynb: cell ") as error:
         pages_of(root, cell(kind, content))
     name = content if kind == "markdown" else "show(x)"
-    assert str(error.value).startswith(f"starter_code.ipynb: cell {name!r:.80}: ")
+    _, reason = str(error.value).split(f"cell {name!r:.80}: ")
+    assert message in reason
 
 
 def use_fonts(monkeypatch, *folders):
     """Have this machine's fonts be those in the folders."""
-    fonts = typst.Fonts
-
-    def only(include_system_fonts):
-        return fonts(False, True, folders if include_system_fonts else ())
-
-    monkeypatch.setattr(typst, "Fonts", only)
+    make = typst.Fonts
+    fonts = {system: make(False, True, folders if system else ()) for system in (True, False)}
+    monkeypatch.setattr(typst, "Fonts", lambda include_system_fonts: fonts[include_system_fonts])
 
 
 # Latin, Greek, Cyrillic, Hebrew, Arabic, Typst.
@@ -224,7 +212,7 @@ def test_long_words_stay_on_the_page(root):
         assert max(map(len, text.split())) <= 100
 
 
-@pytest.mark.parametrize("character", ["\u674e", "\uae40", "\u0e2a", "\U0001f642"])
+@pytest.mark.parametrize("character", ["\u674e", "\U0001f642"])
 def test_a_character_without_a_font_is_named(character, root, monkeypatch):
     use_fonts(monkeypatch)
     missing = f"no font has the character {character}; install"

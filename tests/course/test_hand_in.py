@@ -1,23 +1,28 @@
-"""A hand-in is replaced as a whole, by what the notebook ran and wrote, or it stays as it was."""
+"""A hand-in: what it holds; it is replaced as a whole, by what the notebook ran, or not at all."""
 
+import io
 import json
 import os
-import re
 import signal
+import zipfile
 
 import nbformat
 import pytest
 import typst
-from executed import notebook
+from executed import LONG_LINE, marks, notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from pypdf import PdfReader
 
-from course.sources import PLACE, RECORD, unanswered
-from course.writeup import main
+from course.sources import PLACE, RECORD, check_notebook, unanswered
+from course.writeup import CERTIFICATION, main, make_archive
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def texts_of(folder):
+    return [page.extract_text() for page in PdfReader(folder / "writeup.pdf").pages]
 
 
 def refused(arguments, folder, message):
@@ -29,26 +34,114 @@ def refused(arguments, folder, message):
     assert contents(folder) == before
 
 
+def error(name, text):
+    return new_output("error", ename=name, evalue=text, traceback=[])
+
+
+# ------------------------------------------------------------------------------------ what it holds
+
+
+def test_hand_in(root, tmp_path, capsys):
+    settings, out = tmp_path / "me.txt", tmp_path / "hand_in"
+    settings.write_text("--student-id\n1815\n")
+    arguments = ["--name", "A_da *Love* #lace $x", f"@{settings}", "--out", str(out)]
+    main(arguments)
+    first = contents(out)
+    assert first.keys() == {"code.zip", "submission.csv", "writeup.pdf"}
+    assert first["submission.csv"] == (root / "submission.csv").read_bytes()
+    assert "20 predictions" in capsys.readouterr().out
+    main(arguments)
+    assert contents(out) == first
+
+    title, toc, *pages = texts_of(out)
+    assert all(text in title for text in ("A_da *Love* #lace $x", "1815", "to be filled in"))
+    assert CERTIFICATION in title.replace("\n", "").replace("\u2019", "'")
+    assert "Another question" in toc
+    starts = [page.split("\n")[0] for page in pages]
+    assert starts[:3] == ["An introduction.", "Problem 1", "2. Another question"]
+    _, question, another, *appendix = pages
+    assert all(text in question for text in ("First.", "x has 3 ~ $5 *numbers*", "listed = 1"))
+    assert "rather wide column 11" in " ".join(another.split())
+    assert "11.25" in another
+    assert not any(left_out in another for left_out in ("plain", "0%|"))
+    reader = PdfReader(out / "writeup.pdf")
+    assert len(reader.pages[4].images) == 1
+    assert appendix[0].startswith("Appendix")
+    assert f"3 {LONG_LINE}" in (text := "\n".join(appendix))
+    assert "test_layers.py" not in text + toc
+
+    # Nothing is cut at the margin.
+    places = [x for page in reader.pages for x, *_ in marks(page)]
+    assert 40 < min(places) < max(places) < 550  # of the 595 points that an A4 page has
+
+
+FIELDS = [
+    ({"--name": "{Zo\xeb} $1", "--student-id": "18"}, {"Name: {Zo\xeb} $1", "Student ID: 18"}),
+    ({}, {"Name: " + "_" * 30, "Student ID: " + "_" * 30}),
+]
+
+
+@pytest.mark.parametrize(("fields", "lines"), FIELDS)
+def test_archive_holds_the_code_and_nothing_else(fields, lines, root):
+    code = """README.md layers.py leaderboard/recipes.csv requirements.txt solver.py
+              starter_code.ipynb support/text.py tests/support/test_files.py tests/test_layers.py"""
+    with zipfile.ZipFile(io.BytesIO(make_archive(fields, root))) as archive:
+        assert sorted(archive.namelist()) == [f"code/{name}" for name in code.split()]
+        assert archive.read("code/solver.py") == b"# nothing\n"
+        readme = archive.read("code/README.md").decode("utf-8")
+    assert lines <= set(readme.splitlines())
+
+
+def test_what_is_not_answered_is_said_on_the_title_page(root, old):
+    nb = notebook(root)
+    nb.cells[1].source += f"\n\n{PLACE}\n\n**Figure 1.** A line."
+    nb.cells[4].source = f"**Why?** Say it.\n\n{PLACE}\n\nBecause."
+    assert unanswered(nb) == ["Problem 1"]
+    nb.cells[4].source = f"**Why?** Say it.\n\n{PLACE}\n"
+    stop = error("NotImplementedError", "TODO 1: write f in a.py; test it: pytest -k f")
+    nb.cells[5].outputs, nb.cells[6].outputs = [stop], [error("NameError", "x")]
+    nbformat.write(nb, root / "starter_code.ipynb")
+    (old / "submission.csv").unlink()
+    (root / "submission.csv").unlink()
+    main(["--out", str(old)])
+    title, *pages = texts_of(old)
+    assert "Not answered Problem 1; Why?; TODO 1: write f in a.py" in " ".join(title.split())
+    assert "NameError: x" in "".join(pages)
+    assert not (old / "submission.csv").exists()
+
+
+def test_arguments_from_a_file_and_other_files_in_the_folder(root, old):
+    (root / "me.txt").write_text("--name\nAda\n\n--student-id=\n")
+    main([f"@{root / 'me.txt'}", "--out", str(old)])
+    title, *_ = texts_of(old)
+    assert "Ada" in title
+    assert "Not answered" not in title
+    assert title.count("to be filled in") == 4
+    assert (old / "mine.txt").read_text() == "old"
+    assert len(contents(old)) == 4
+
+
+# ---------------------------------------------------------------------------------- what is refused
+
 NO_NOTEBOOKS = [
-    "", "{", "{}", "[]", "null", b"\xff\xfe", "[" * 100_000, {"nbformat": 99, "cells": []},
-    {"cells": None}, {"cells": ["x"]}, {"cells": [{"cell_type": "code"}]},
-    {"cells": [{**new_code_cell("x"), "source": 3}]},
+    "", "{}", "null", b"\xff\xfe", "[" * 100_000, {"nbformat": 99, "cells": []}, {"cells": ["x"]},
+    {"cells": None}, {"cells": [{**new_code_cell("x"), "source": 3}]},
     {"cells": [{**new_code_cell("x"), "outputs": [3]}]}, {"cells": [new_markdown_cell("\ud800")]},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("submission.csv", "Id,Category\n1,11\n", "submission.csv, line 2"),
-        ("submission.csv", None, "No such file"),
-        ("submission.csv", "Id,Category\n1,5\n", "submission.csv is not the one that starter_code"),
-        ("layers.py", "changed", "starter_code.ipynb is older than layers.py"),
-        ("starter_code.ipynb", None, "No such file"),
-        *[("starter_code.ipynb", c, "starter_code.ipynb is no notebook") for c in NO_NOTEBOOKS],
-        ("starter_code.ipynb", {"cells": []}, r"no cell has called record_sources\(\)"),
-    ],
-)
+BAD_FILES = [
+    ("submission.csv", "Id,Category\n1,11\n", "submission.csv, line 2"),
+    ("submission.csv", None, "No such file"),
+    ("submission.csv", "Id,Category\n1,5\n", "submission.csv is not the one"),
+    ("layers.py", "changed", "starter_code.ipynb is older than layers.py"),
+    ("starter_code.ipynb", None, "No such file"),
+    *[("starter_code.ipynb", c, "starter_code.ipynb is no notebook") for c in NO_NOTEBOOKS],
+    ("starter_code.ipynb", {"cells": []}, r"no cell has called record_sources\(\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES)
 def test_what_cannot_be_handed_in_leaves_the_old_hand_in(name, content, message, root, old):
     (root / name).unlink()
     if isinstance(content, dict):
@@ -56,6 +149,34 @@ def test_what_cannot_be_handed_in_leaves_the_old_hand_in(name, content, message,
     if content is not None:
         (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     refused([], old, message)
+
+
+BAD_CELLS = [
+    (2, {"execution_count": None}, r"cell 'plot\(x\)' has not been executed"),
+    (1, {"execution_count": 3}, "was executed as number 3, expected 2"),
+    (3, {"outputs": [error("KeyError", "'x'")]}, r"cell 'plot\(x\)' ended in KeyError"),
+    (3, {"outputs": [error("NotImplementedError", "later")]}, "ended in NotImplementedError"),
+    (0, {"outputs": []}, "no cell has called record_sources"),
+    (0, {"outputs": [new_output("display_data", {RECORD: ["layers.py"]})]}, "record_sources"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "change", "message"), BAD_CELLS)
+def test_notebook_that_did_not_run_from_the_top(number, change, message, root):
+    check_notebook(nb := notebook(root), root)
+    [cell for cell in nb.cells if cell.cell_type == "code"][number].update(change)
+    with pytest.raises(ValueError, match=message):
+        check_notebook(nb, root)
+
+
+def test_notebook_older_than_sources(root):
+    nb = notebook(root)
+    (root / "layers.py").write_bytes((root / "layers.py").read_bytes().replace(b"\n", b"\r\n"))
+    check_notebook(nb, root)  # the same text
+    for name in "layers.py", "extra.py", "support/text.py":
+        (root / name).write_text("# changed")
+    with pytest.raises(ValueError, match=r"older than extra\.py, layers\.py, support/text\.py:"):
+        check_notebook(nb, root)
 
 
 def test_submission_is_the_one_of_the_notebook(root, old):
@@ -67,62 +188,13 @@ def test_submission_is_the_one_of_the_notebook(root, old):
     refused([], old, r"record_sources\(\) has found no submission.csv")
 
 
-def error(name, text):
-    return new_output("error", ename=name, evalue=text, traceback=[])
-
-
-STOP = error("NotImplementedError", "TODO 1: write f in a.py; test it: pytest -k f")
-
-
-@pytest.mark.parametrize(
-    ("number", "output", "message"),
-    [
-        (2, new_output("display_data", {RECORD: ["layers.py"]}), r"called record_sources\(\)"),
-        (6, error("NameError", "x"), r"cell 'plot\(x\)' ended in NameError"),
-        (6, error("NotImplementedError", "later"), "ended in NotImplementedError"),
-    ],
-)
-def test_outputs_that_cannot_be_handed_in(number, output, message, root, old):
-    nb = notebook(root)
-    nb.cells[number].outputs = [output]
-    nbformat.write(nb, root / "starter_code.ipynb")
-    refused([], old, message)
-
-
-def test_what_is_not_answered_is_said_on_the_title_page(root, old):
-    nb = notebook(root)
-    nb.cells[1].source += f"\n\n{PLACE}\n\n**Figure 1.** A line."
-    nb.cells[4].source = f"**Why?** Say it.\n\n{PLACE}\n\nBecause."
-    assert unanswered(nb) == ["Problem 1"]
-    nb.cells[4].source = f"**Why?** Say it.\n\n{PLACE}\n"
-    nb.cells[5].outputs, nb.cells[6].outputs = [STOP], [error("NameError", "x")]
-    nbformat.write(nb, root / "starter_code.ipynb")
-    (old / "submission.csv").unlink()
-    (root / "submission.csv").unlink()
-    main(["--out", str(old)])
-    pages = [page.extract_text() for page in PdfReader(old / "writeup.pdf").pages]
-    assert "Not answered Problem 1; Why?; TODO 1: write f in a.py" in " ".join(pages[0].split())
-    assert "NameError: x" in "".join(pages)
-    assert not (old / "submission.csv").exists()
-
-
 @pytest.mark.parametrize("line", [b"\xff\xff", b"@me.txt\n", b"--name\n"])
 def test_bad_file_of_arguments(line, root, old, capsys, monkeypatch):
     monkeypatch.chdir(root)
     (root / "me.txt").write_bytes(line)
     refused(["@me.txt"], old, "2")
-    assert re.search("cannot be read|argument --name", capsys.readouterr().err)
-
-
-def test_arguments_from_a_file_and_other_files_in_the_folder(root, old):
-    (root / "me.txt").write_text("--name\nAda\n\n--student-id=\n")
-    main([f"@{root / 'me.txt'}", "--out", str(old)])
-    title = PdfReader(old / "writeup.pdf").pages[0].extract_text()
-    assert "Ada" in title
-    assert "Not answered" not in title
-    assert title.count("to be filled in") == 4
-    assert (old / "mine.txt").read_text() == "old"
-    assert len(contents(old)) == 4
+    expected = "argument --name" if line == b"--name\n" else "cannot be read"
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
