@@ -3,6 +3,7 @@
 The starter leaves their bodies out, the autograder grades them; both read this table.
 """
 
+import re
 from typing import NamedTuple
 
 
@@ -12,6 +13,8 @@ class Part(NamedTuple):
     ``task`` says what is to be written. ``docstring`` stands in the starter in place of the
     function's own, where that one holds the answer to a question of the assignment. A part of 0
     points goes beyond the assignment: it is left out because it would give another part away.
+    ``visibility`` of its score is as Gradescope knows it: visible, hidden, after_due_date,
+    after_published.
     """
 
     name: str
@@ -19,6 +22,7 @@ class Part(NamedTuple):
     points: int
     task: str
     docstring: str = ""
+    visibility: str = "visible"
 
 
 _GRADIENTS = "Gradients of `{}`: {}, by formulas that you derive in the notebook."
@@ -121,3 +125,10 @@ PARTS = [
     ),
 ]  # fmt: skip
 POINTS = sum(part.points for part in PARTS)
+# Of the starter and of the autograder, as what NumPy takes changes; for Python 3.10 to 3.13.
+NUMPY = "numpy==2.2.6"
+
+
+def pinned(requirements):
+    """Return the text of requirements with NumPy in the version of the starter."""
+    return re.sub(r"(?m)^numpy\b[^#\n]*", f"{NUMPY}  ", requirements)

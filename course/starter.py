@@ -14,15 +14,16 @@ from pathlib import Path
 import nbformat
 
 from course.archive import pack, save
-from course.parts import PARTS
+from course.grader.recorded import record
+from course.parts import PARTS, pinned
 from course.sources import NOTEBOOK, ROOT, cell_name, files
 from course.stubs import stub, without
 
 HERE = Path(__file__).parent
 # What students get. The folder benchmarks is empty: the notebook saves a picture there.
 FILES = (
-    "*.py", "fast/*.py", "support/*.py", "tests/**/*.py", "datasets/README.md",
-    "datasets/make_sample.py", "datasets/mnist_sample.npz", "requirements.txt", "pyproject.toml",
+    "*.py", "fast/*.py", "support/*.py", "tests/conftest.py", "tests/helpers.py",
+    "datasets/README.md", "datasets/make_sample.py", "datasets/mnist_sample.npz", "pyproject.toml",
 )  # fmt: skip
 LEFT_OUT = ("course", "leaderboard")  # folders, and with them their tests
 TESTS_LEFT_OUT = (
@@ -38,7 +39,9 @@ PLACE = "*Your answer:*"
 
 def make_starter(root=ROOT):
     """The contents of the starter, bytes by name."""
-    contents = {"benchmarks/": b""}
+    contents = {"benchmarks/": b"", "tests/expected.npz": record()}
+    for name in files(root, ("course/starter_tests/*.py",)):
+        contents[f"tests/{Path(name).name}"] = (root / name).read_bytes()
     for name in files(root, FILES):
         text = (root / name).read_bytes()
         if name.startswith("tests/") and name.endswith(".py"):
@@ -50,6 +53,8 @@ def make_starter(root=ROOT):
         contents[part.file] = stub(source, part, number).encode("utf-8")
     notebook = nbformat.read(root / NOTEBOOK, as_version=4)
     contents[NOTEBOOK] = nbformat.writes(make_notebook(notebook)).encode("utf-8")
+    requirements = pinned((root / "requirements.txt").read_text(encoding="utf-8"))
+    contents["requirements.txt"] = requirements.encode("utf-8")
     contents["conftest.py"] = (HERE / "starter_conftest.py").read_bytes()
     contents["README.md"] = _readme().encode("utf-8")
     return contents
