@@ -92,7 +92,8 @@ PARTS = [
     Part(
         "Network.loss", "fc_net.py", 10,
         "the scores where y is None; else the loss, a number, and the dict of gradients, "
-        "both with the penalty where self.reg is not 0.",
+        "both with the penalty where self.reg is not 0. self.forward gets training=True where there "
+        "are labels, self.backward the caches that it returned.",
     ),
     Part(
         "Network.input_gradient", "fc_net.py", 0,
@@ -100,7 +101,9 @@ PARTS = [
     ),
     Part(
         "conv_forward_naive", "conv.py", 6,
-        "out, and the cache that conv_backward_naive unpacks: image is x with its padding.",
+        "out, and the cache that conv_backward_naive unpacks: image is x with its padding. A last "
+        "window that does not fit is left out: sizes of out are rounded down. This and the three "
+        "below do without the fast functions.",
     ),
     Part(
         "conv_backward_naive", "conv.py", 8,
@@ -109,7 +112,8 @@ PARTS = [
     ),
     Part(
         "max_pool_forward_naive", "conv.py", 3,
-        "out, and the cache that max_pool_backward_naive unpacks.",
+        "out, and the cache that max_pool_backward_naive unpacks. A last window that does not fit is "
+        "left out.",
     ),
     Part(
         "max_pool_backward_naive", "conv.py", 3,
@@ -124,6 +128,8 @@ PARTS = [
         "super().__init__ takes with input_dim and the settings.",
     ),
 ]  # fmt: skip
+_RULES = " No input is changed in place, and float32 stays float32. Numbers may differ by rounding."
+PARTS = [part._replace(task=part.task + _RULES * bool(part.points)) for part in PARTS]
 POINTS = sum(part.points for part in PARTS)
 # Of the starter and of the autograder, as what NumPy takes changes; for Python 3.10 to 3.13.
 NUMPY = "numpy==2.2.6"

@@ -45,12 +45,7 @@ class Channel:
 
     def send(self, message):
         """Write a message; one that is too large is a ValueError before anything is written."""
-        arrays = {}
-        text = json.dumps(_encode(message, arrays)).encode()
-        np.savez(file := io.BytesIO(), **arrays)
-        packed = file.getvalue()
-        if max(len(text), len(packed)) > MAX_BYTES:
-            raise ValueError(f"a message has more than {MAX_BYTES:,} bytes")
+        text, packed = pack(message)
         data = memoryview(LENGTHS.pack(len(text), len(packed)) + text + packed)
         while data:
             self._wait([], [self.writer])
@@ -66,7 +61,7 @@ class Channel:
         if max(lengths) > MAX_BYTES:
             raise ValueError(f"a message has more than {MAX_BYTES:,} bytes")
         text, packed = (self._read(length) for length in lengths)
-        return _decode(json.loads(text), _unpack(packed))
+        return unpack(text, packed)
 
     def _read(self, size):
         data = bytearray()
@@ -96,6 +91,22 @@ def rehearse():
     channel.receive()
     os.close(reader)
     os.close(writer)
+
+
+def pack(message):
+    """Return the two parts of a message as bytes."""
+    arrays = {}
+    text = json.dumps(_encode(message, arrays)).encode()
+    np.savez(file := io.BytesIO(), **arrays)
+    packed = file.getvalue()
+    if max(len(text), len(packed)) > MAX_BYTES:
+        raise ValueError(f"a message has more than {MAX_BYTES:,} bytes")
+    return text, packed
+
+
+def unpack(text, packed):
+    """Return the message that has these parts."""
+    return _decode(json.loads(text), _arrays(packed))
 
 
 def _encode(value, arrays):
@@ -128,7 +139,7 @@ def _decode(value, arrays):
     raise ValueError(f"no value is of kind {key!r:.20}")
 
 
-def _unpack(packed):
+def _arrays(packed):
     """Return the arrays of an .npz file, whose members must be as large as they say."""
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         members = archive.infolist()
