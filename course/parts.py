@@ -92,8 +92,8 @@ PARTS = [
     Part(
         "Network.loss", "fc_net.py", 10,
         "the scores where y is None; else the loss, a number, and the dict of gradients, "
-        "both with the penalty where self.reg is not 0. self.forward gets training=True where there "
-        "are labels, self.backward the caches that it returned.",
+        "both with the penalty where self.reg is not 0. self.forward gets training=True where "
+        "there are labels, self.backward the caches that it returned.",
     ),
     Part(
         "Network.input_gradient", "fc_net.py", 0,
@@ -112,8 +112,8 @@ PARTS = [
     ),
     Part(
         "max_pool_forward_naive", "conv.py", 3,
-        "out, and the cache that max_pool_backward_naive unpacks. A last window that does not fit is "
-        "left out.",
+        "out, and the cache that max_pool_backward_naive unpacks. A last window that does not fit "
+        "is left out.",
     ),
     Part(
         "max_pool_backward_naive", "conv.py", 3,

@@ -79,15 +79,24 @@ def copy_code(folder, to):
 
 
 def preloaded():
-    """Return what the course's versions of the student's files import, but for those themselves."""
+    """Return the modules of Python and NumPy that a student's process imports at first.
+
+    They are those of the student's files as the course has them; where other users do not reach
+    Python's own folder, also those of the files that students are given.
+    """
+    paths = [SOURCE / name for name in MODULES]
+    python = Path(sys.base_prefix).resolve()
+    if not all(folder.stat().st_mode & stat.S_IXOTH for folder in (python, *python.parents)):
+        paths += GIVEN.rglob("*.py")
     names = {"wire", "asked"}
-    for name in MODULES:
-        for node in ast.walk(ast.parse((SOURCE / name).read_bytes())):
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 names.add(node.module)
-    return sorted(names - {Path(name).stem for name in MODULES} - {*refused()})
+    known = {*sys.stdlib_module_names, "numpy", "wire", "asked"}
+    return sorted(name for name in names if name.split(".")[0] in known)
 
 
 def refused():

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradient_check import check_layer
 
-NUMBER = 1e-7  # of a number: some add a little to what they take the logarithm of
+NUMBER = 1e-5  # of a number: some add a little to what they take the logarithm of
 SINGLE = 1e-5  # of arrays of float32
 
 
@@ -46,23 +46,26 @@ class Code:
 
     def backward(self, name, inputs, douts, options):
         """Call a function's backward with the cache of its forward: the gradients by name."""
-        forward = name.replace("backward", "forward")
+        forward, before = name.replace("backward", "forward"), copy.deepcopy(inputs)
         try:
             self.call(forward, inputs, ("out", "cache"))
         except Exception as error:
             raise Wrong(f"needs the cache of {forward}: {in_words(error)}") from error
+        for key, value in before.items():  # what forward has changed is not this part's fault
+            inputs[key].update(value) if isinstance(value, dict) else np.copyto(inputs[key], value)
         result = self.function(name)(douts["dout"], self.cache, **options)
         return unpack(name, result, [f"d{key}" for key in arrays(inputs)])
 
     def along(self, seed, method, *arguments):
         """Return the sums of gradients times random numbers: large arrays as one number each."""
         found, rng = getattr(self, method)(*arguments), np.random.default_rng(seed)
-        for key in [key for key in found if key[0] == "d"]:
+        sums = {key: value for key, value in found.items() if key[0] == "d"}
+        for key, value in sums.items():
             shape = arguments[1][key[1:]].shape
-            if np.shape(found[key]) != shape:
-                raise Wrong(f"{key} must have shape {shape}, got {np.shape(found[key])}")
-            found[key] = float(np.sum(found[key] * rng.standard_normal(shape)))
-        return found
+            if np.shape(value) != shape:
+                raise Wrong(f"{key} must have shape {shape}, got {np.shape(value)}")
+            sums[key] = float(np.sum(value * rng.standard_normal(shape)))
+        return sums
 
     def only(self, start, method, *arguments):
         """Return that part of an answer whose names begin so."""
@@ -70,7 +73,10 @@ class Code:
         return {key: value for key, value in found.items() if key.startswith(start)}
 
     def kept(self, method, *arguments):
-        """Return the inputs as they are after a call, and parameters of a network."""
+        """Return the inputs as they are after a call, and parameters of a network.
+
+        Code that knows of this can answer what it likes: it might as well copy its inputs.
+        """
         self.net = None
         getattr(self, method)(*arguments)
         given = [argument for argument in arguments if isinstance(argument, dict)]
@@ -200,7 +206,7 @@ def in_words(error):
     if isinstance(error, NotImplementedError):
         return f"still to be written: {error}"
     is_import = isinstance(error, ImportError | SyntaxError)
-    return f"{'cannot be imported' if is_import else 'raised'} {type(error).__name__}: {error}"
+    return f"{'cannot be imported:' if is_import else 'raised'} {type(error).__name__}: {error}"
 
 
 def unpack(function, result, names):
@@ -240,18 +246,20 @@ def same(name, got, expected, check):
         raise Wrong(f"{name} is wrong by up to {difference.max():.3g}{place}")
 
 
-def compare(got, expected, check):
+def compare(got, expected, check, is_kept=False):
     """As `same` for all that an answer holds: its error names what is wrong."""
-    lost = [f"{name} must not be there" for name in got if name not in expected]
+    lost = {name: f"{name} must not be there" for name in got if name not in expected}
     for name, value in expected.items():
         try:
             if name not in got:
                 raise Wrong(f"{name} is missing")
             same(name, got[name], value, check)
         except Wrong as error:
-            lost.append(str(error))
+            lost[name] = str(error)
+    if lost and is_kept:
+        raise Wrong(f"{', '.join(lost)} changed in place, which others still need")
     if lost:
-        raise Wrong("\n".join(lost))
+        raise Wrong("\n".join(lost.values()))
 
 
 def ask(check, code, right, rng, forward):
@@ -265,24 +273,33 @@ def ask(check, code, right, rng, forward):
         got = None
         try:
             got = code(*copy.deepcopy(question))
-            compare(got, expected, check)
+            compare(got, expected, check, question[0] == "kept")
         except Wrong as error:
             text = f"{check.name}: {error}"
-            if got and question[0] == "backward" and check.name == "values":
-                text += _beside_differences(forward, got, *question[1:])
+            if got and check.name == "values":
+                text += _beside_differences(forward, got, *question)
             wrong = Wrong(text)
             wrong.question, wrong.got, wrong.expected = question, got, expected
             raise wrong from error
 
 
-def _beside_differences(forward, got, name, inputs, douts, _):
-    """Return the table that check_layer makes of gradients, where it can."""
-    given, found = arrays(inputs), tuple(got.values())
+def _beside_differences(forward, got, method, name, inputs, douts, *_):
+    """Return the table that check_layer makes of the gradients in an answer, where it can."""
+    if method not in ("call", "backward") or "dx" not in got:
+        return ""
+    is_pair = method == "backward"
+    options = {"seed": douts["seed"]} if is_pair else {"num_examples": len(inputs["x"])}
+    given = arrays(inputs) if is_pair else {"x": inputs["x"]}
     rest = {key: value for key, value in inputs.items() if key not in given}
     run = partial(forward(name.replace("backward", "forward")), **rest)
+
+    def backward(dout, _):
+        times = 1 if is_pair else dout  # the loss itself has no dout
+        return tuple(times * got[f"d{key}"] for key in given)
+
     try:
         with np.errstate(all="ignore"):
-            table = check_layer(run, lambda *_: found, *given.values(), seed=douts["seed"])
+            table = check_layer(run, backward, *given.values(), **options)
     except Exception:  # whatever a forward does that is wrong itself
         return ""
     return f"\n\nYour gradients beside numerical ones:\n{table}"

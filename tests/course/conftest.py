@@ -21,9 +21,14 @@ def graded_root():
 
 
 @pytest.fixture(scope="session")
-def starter(tmp_path_factory):
+def starter_files():
+    return make_starter()
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory, starter_files):
     """The tests that students get."""
-    return Starter(tmp_path_factory.mktemp("starter"), make_starter())
+    return Starter(tmp_path_factory.mktemp("starter"), starter_files)
 
 
 @pytest.fixture

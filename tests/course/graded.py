@@ -26,10 +26,6 @@ from course.starter_tests.asked import Code, Wrong, in_words
 POINTS = {part.name: part.points for part in PARTS if part.points}
 
 
-def parts_of(file):
-    return [part.name for part in PARTS if part.points and part.file == file]
-
-
 def lay_out(root):
     """Make a folder as Gradescope lays it out for a submission, without one."""
     with zipfile.ZipFile(io.BytesIO(pack(make_autograder(), SCRIPTS))) as archive:
