@@ -91,7 +91,7 @@ def grade(hand_in, name, folder, judge, options):
     print_escaped(f"{name}: {results['output']}")
     scores = {row["name"].split(" (")[0]: row["score"] for row in rows}
     total = round(sum(scores.values()), 2)
-    return [name, *(scores.get(part, 0) for part in COLUMNS), total, results["output"]]
+    return [name, *(scores.get(part, "") for part in COLUMNS), total, results["output"]]
 
 
 def _write(path, text):
@@ -104,8 +104,8 @@ def main(arguments=None):
     parser.add_argument("folder", type=Path, help="with a folder or a zip file for each student")
     parser.add_argument("--out", type=Path, default=Path("grades.csv"), help="table (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="hand-ins at once (%(default)s)")
-    parser.add_argument("--seconds", default="20", help="for a part (%(default)s)")
-    arguments = parser.parse_args(arguments)
+    parser.epilog = "Other options go to the judge: --seconds of a part, --parts to grade."
+    arguments, options = parser.parse_known_args(arguments)
     if not hasattr(os, "getuid") or os.getuid():
         print(WARNING, file=sys.stderr)
     found = sorted(arguments.folder.iterdir())
@@ -123,7 +123,7 @@ def main(arguments=None):
             name = f"{name} (zip)" if twice else name
             if len(name) > 60:  # so that it is short enough for a file
                 name = f"{name[:50]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-            return grade(hand_in, name, feedback, Path(judge), ["--seconds", arguments.seconds])
+            return grade(hand_in, name, feedback, Path(judge), options)
 
         with ThreadPoolExecutor(arguments.jobs) as pool:
             rows = list(pool.map(row, hand_ins))

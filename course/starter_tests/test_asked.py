@@ -8,6 +8,7 @@ import json
 import signal
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +22,16 @@ EXPECTED = Path(__file__).with_name("expected.npz")
 ASKED = [(part, number) for part in CHECKS for number in range(len(CHECKS[part]))]
 
 
-class Recorded:
-    """Answers the questions of a check, one after the other, as they were answered rightly."""
-
-    def __init__(self, part, number):
-        self.answers = defaultdict(dict)
-        with np.load(EXPECTED) as file:
-            for key in file.files:
-                *check, question, name = key.split("|")
-                if check == [part, str(number)]:
-                    value = file[key]
-                    value = json.loads(str(value)) if value.dtype.kind == "U" else value
-                    self.answers[int(question)][name] = value
-        self.next = 0
-
-    def __call__(self, *question):
-        self.next += 1
-        return self.answers[self.next - 1]
+@cache
+def recorded():
+    """Return the right answers to the questions of each check, as (part, number of the check)."""
+    answers = defaultdict(lambda: defaultdict(dict))
+    with np.load(EXPECTED) as file:
+        for key, value in file.items():
+            part, number, question, name = key.split("|")
+            value = json.loads(str(value)) if value.dtype.kind == "U" else value
+            answers[part, int(number)][int(question)][name] = value
+    return answers
 
 
 @contextmanager
@@ -85,9 +79,9 @@ def take_fast_functions(monkeypatch):
 )
 def test_asked(part, number):
     code = Code(importlib.import_module)
-    check = CHECKS[part][number]
+    check, answers = CHECKS[part][number], iter(recorded()[part, number].values())
     try:
         with limited(SECONDS):
-            ask(check, code, Recorded(part, number), generator(part, number), code.function)
+            ask(check, code, lambda *_: next(answers), generator(part, number), code.function)
     except Wrong as error:
         pytest.fail(f"{part}, {error}", pytrace=False)

@@ -1,4 +1,4 @@
-"""The autograder as Gradescope runs it: points, what students are told, submissions as they come."""
+"""The autograder as Gradescope runs it: points, messages, submissions as they come."""
 
 import json
 import os
@@ -40,7 +40,10 @@ def test_the_solution_has_all_points(root):
     assert {row["visibility"] for row in results["tests"]} == {"visible"}
 
 
-@pytest.mark.parametrize("seed", range(25))
+SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed > 3 else ()) for seed in range(25)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_solution_has_all_points_whatever_is_drawn(seed):
     assert {lost_here(part, solution(), seed) for part in POINTS} == {(0, "All checks passed.")}
 
@@ -64,10 +67,9 @@ def test_wrong_functions_of_all_parts_at_once(root):
     graded = grade(root, {name: text + added[name] for name, text in solution().items()})
     for part, (lost, words) in expected.items():
         score = 0 if lost is None else round(POINTS[part] * (1 - 0.2 * lost), 2)
-        row = graded[part]
-        assert (row["score"], words in row["output"] or "needs the cache" in row["output"]) == (
-            (score, True) if "needs the cache" not in row["output"] else (0, True)
-        ), row
+        if "needs the cache of" in graded[part]["output"]:
+            score, words = 0, "needs the cache of"
+        assert (graded[part]["score"], words in graded[part]["output"]) == (score, True), part
 
 
 NUMERICAL = """
@@ -176,13 +178,18 @@ def test_what_cannot_be_run_is_named(files, part, message, root):
     assert message in row["output"]
 
 
+# What stands at the end of another file, and of the one that is graded.
 IMPORTS = {
-    "a helper": ("layers", "def double(x):\n    return 2 * x\n", "fc_net", "from layers import double, fc_forward\nassert double(2) == 4"),
-    "all of layers": ("", "", "fc_net", "from layers import *\nfc_forward, dropout_forward, softmax_loss"),
+    "a helper": ("layers", "def double(x):\n    return 2 * x\n",
+                 "fc_net", "from layers import double, fc_forward\nassert double(2) == 4"),
+    "all of layers": ("", "", "fc_net", "from layers import *\nfc_forward, softmax_loss"),
     "layers that do not run": ("layers", "1 / 0", "fc_net", "pass"),
-    "the course's files": ("", "", "conv", "import solver, optim, conv_net, normalization, gradient_check, data_utils, fc_net, support.files"),
-    "SciPy": ("", "", "layers", "from scipy.special import logsumexp\nimport scipy.special as s\ns.expit(0.0), np.fft.fft(np.ones(3))"),
-    "Matplotlib": ("", "", "layers", "import matplotlib\nimport matplotlib.pyplot as plt\nimport copy, typing, random, tqdm, pandas"),
+    "the course's files": ("", "", "conv", "import solver, optim, conv_net, normalization, fc_net\n"
+                           "import data_utils, gradient_check, support.files"),
+    "SciPy": ("", "", "layers", "from scipy.special import logsumexp\nimport scipy.special as s\n"
+              "s.expit(0.0), np.fft.fft(np.ones(3))"),
+    "Matplotlib": ("", "", "layers", "import matplotlib\nimport matplotlib.pyplot as plt\n"
+                   "import copy, typing, random, tqdm, pandas"),
     "another file": ("mine", "nothing = None", "layers", "from mine import nothing"),
 }  # fmt: skip
 FIRST = {"layers": "relu_forward", "fc_net": "Network.forward", "conv": "max_pool_forward_naive"}
@@ -215,7 +222,8 @@ SUBMISSIONS = {
     "the higher of two": (
         laid(**{"b": (), "a/b": ()}), "5 of 5 points. Graded is the folder b, not a/b."),
     "60 scripts": (solution() | {f"a{i:02}.py": "" for i in range(60)}, "5 of 5 points."),
-    "odd names": (solution() | {os.fsdecode(b"\xff\xfe.py"): "", "\N{SNOWMAN}.py": ""}, "5 of 5 points."),
+    "odd names": (
+        solution() | {os.fsdecode(b"\xff\xfe.py"): "", "\N{SNOWMAN}.py": ""}, "5 of 5 points."),
 }  # fmt: skip
 
 
@@ -244,15 +252,16 @@ def test_3000_folders_in_each_other(root):
     ("value", "words"),
     [
         ("np.zeros((0, 10**12))", "must have shape"), ("np.zeros((2**40, 0, 2**22))", "too big"),
-        ("np.broadcast_to(0.0, (10**6, 10**6))", "is too large"), ("np.zeros(4, complex)", "got ndarray"),
-        ("np.array(['a'])", "got ndarray"), ("10**5000", "raised ValueError"), ("float('nan')", "got nan"),
-        ("{1: x}", "got dict"), ("None", "got None"), ("np.full((4, 5), np.inf)", "holds NaN or inf"),
+        ("np.broadcast_to(0.0, (10**6, 10**6))", "is too large"), ("10**5000", "raised ValueError"),
+        ("np.zeros(4, complex)", "got ndarray"), ("np.array(['a'])", "got ndarray"),
+        ("float('nan')", "got nan"),
+        ("{1: x}", "got dict"), ("None", "got None"), ("x + np.inf", "holds NaN or infinity"),
     ],
 )  # fmt: skip
-def test_odd_values(value, words, root):
-    code = f"def relu_forward(x): return {value}, x"
-    row = grade(root, solution(layers=code), "--parts", "relu_forward")["relu_forward"]
-    assert (row["score"], words in row["output"]) == (0, True), row
+def test_odd_values(value, words):
+    files = solution(layers=f"def relu_forward(x): return {value}, x")
+    lost, text = lost_here("relu_forward", files)
+    assert (lost, words in text) == (None, True), text
 
 
 def test_messages_come_back_as_they_were():
