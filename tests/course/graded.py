@@ -120,8 +120,8 @@ class Starter:
         sys.path.remove(str(folder))
 
     def failed(self, part, files):
-        """Return the names of the checks of a part that fail."""
-        load, failed = importer(files), []
+        """Yield the names of the checks of a part that fail."""
+        load = importer(files)
         for number, check in enumerate(self.tests.CHECKS[part]):
             with pytest.MonkeyPatch.context() as patch:
                 for name in files:
@@ -130,5 +130,4 @@ class Starter:
                     self.tests.take_fast_functions(patch)
                     self.tests.test_asked(part, number)
                 except (Exception, pytest.fail.Exception):
-                    failed.append(check.name)
-        return failed
+                    yield check.name

@@ -72,7 +72,7 @@ def test_a_folder_of_thirty_hand_ins(parts, tmp_path, starter_files, monkeypatch
         for file, text in files.items():
             (path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
     out = tmp_path / "grades.csv"
-    arguments = [str(tmp_path / "in"), "--out", str(out), "--seconds", "2", "--parts", *parts]
+    arguments = [str(tmp_path / "in"), "--out", str(out), "--seconds", "1.5", "--parts", *parts]
     command = [sys.executable, "-m", "course.grade", *arguments]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     text = out.read_bytes()
