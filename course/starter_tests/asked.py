@@ -280,7 +280,7 @@ def ask(check, code, right, rng, forward):
                 text += _beside_differences(forward, got, *question)
             wrong = Wrong(text)
             wrong.question, wrong.got, wrong.expected = question, got, expected
-            raise wrong from error
+            raise wrong from None
 
 
 def _beside_differences(forward, got, method, name, inputs, douts, *_):
