@@ -6,41 +6,39 @@
 """
 
 import argparse
-import ast
+import re
 
 from course.archive import pack, save
+from course.grader.student import MODULES
 from course.sources import ROOT, files
+from course.starter import make_starter
 
-FILES = ("course/__init__.py", "course/parts.py", "course/grader/*.py", "support/*.py", "fast/*.py")
-# The course's own functions, with which the judge compares those of the students.
-MODULES = ("layers.py", "conv.py", "fc_net.py", "gradient_check.py")
+# The course's own functions, with which the judge compares those of the students, and the judge.
+FILES = (
+    "layers.py", "conv.py", "fc_net.py", "normalization.py", "gradient_check.py", "support/*.py",
+    "fast/*.py", "course/__init__.py", "course/parts.py", "course/grader/*.py",
+    "course/starter_tests/*.py",
+)  # fmt: skip
 SCRIPTS = ("setup.sh", "run_autograder")
-REQUIREMENTS = ("numpy",)  # all that these files need
+LIBRARIES = ("numpy", "scipy", "matplotlib", "pandas", "tqdm")  # that functions may use
 
 
 def make_autograder(root=ROOT):
-    """The contents of the autograder, bytes by name."""
-    names = [*files(root, FILES), *_with_imports(root, MODULES)]
-    contents = {name: (root / name).read_bytes() for name in names}
+    """Return the contents of the autograder, bytes by name.
+
+    In the folder ``given`` lies what students have beside the files that they write.
+    """
+    contents = {name: (root / name).read_bytes() for name in files(root, FILES)}
     for name in SCRIPTS:
-        contents[name] = (root / "course" / "grader" / name).read_bytes()
-    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines(keepends=True)
-    needed = [line for line in lines if line.startswith(REQUIREMENTS)]
-    contents["requirements.txt"] = "".join(needed).encode("utf-8")
+        script = (root / "course" / "grader" / name).read_bytes()
+        contents[name] = script.replace(b"\r\n", b"\n")  # as Windows may check it out
+    starter = make_starter(root)
+    for name, content in starter.items():
+        if re.fullmatch(r"(support/)?\w+\.py", name) and name not in (*MODULES, "conftest.py"):
+            contents[f"given/{name}"] = content
+    lines = starter["requirements.txt"].decode().splitlines(keepends=True)
+    contents["requirements.txt"] = "".join(n for n in lines if n.startswith(LIBRARIES)).encode()
     return contents
-
-
-def _with_imports(root, modules):
-    """Modules at the top of the project, and all there that they import."""
-    found = list(modules)
-    for name in found:  # which grows
-        for node in ast.walk(ast.parse((root / name).read_bytes())):
-            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                imported = [node.module]
-            new = (f"{module}.py" for module in imported)
-            found += [n for n in new if n not in found and (root / n).is_file()]
-    return found
 
 
 def main(arguments=None):

@@ -3,6 +3,7 @@
 The starter leaves their bodies out, the autograder grades them; both read this table.
 """
 
+import re
 from typing import NamedTuple
 
 
@@ -12,6 +13,8 @@ class Part(NamedTuple):
     ``task`` says what is to be written. ``docstring`` stands in the starter in place of the
     function's own, where that one holds the answer to a question of the assignment. A part of 0
     points goes beyond the assignment: it is left out because it would give another part away.
+    ``visibility`` of its score is as Gradescope knows it: visible, hidden, after_due_date,
+    after_published.
     """
 
     name: str
@@ -19,6 +22,7 @@ class Part(NamedTuple):
     points: int
     task: str
     docstring: str = ""
+    visibility: str = "visible"
 
 
 _GRADIENTS = "Gradients of `{}`: {}, by formulas that you derive in the notebook."
@@ -90,7 +94,8 @@ PARTS = [
     Part(
         "Network.loss", "fc_net.py", 10,
         "the scores where y is None; else the loss, a number, and the dict of gradients, "
-        "both with the penalty where self.reg is not 0.",
+        "both with the penalty where self.reg is not 0. self.forward gets training=True where "
+        "there are labels, self.backward the caches that it returned.",
     ),
     Part(
         "Network.input_gradient", "fc_net.py", 0,
@@ -98,7 +103,9 @@ PARTS = [
     ),
     Part(
         "conv_forward_naive", "conv.py", 6,
-        "out, and the cache that conv_backward_naive unpacks: image is x with its padding.",
+        "out, and the cache that conv_backward_naive unpacks: image is x with its padding. A last "
+        "window that does not fit is left out: sizes of out are rounded down. This and the three "
+        "below do without the fast functions.",
     ),
     Part(
         "conv_backward_naive", "conv.py", 8,
@@ -107,7 +114,8 @@ PARTS = [
     ),
     Part(
         "max_pool_forward_naive", "conv.py", 3,
-        "out, and the cache that max_pool_backward_naive unpacks.",
+        "out, and the cache that max_pool_backward_naive unpacks. A last window that does not fit "
+        "is left out.",
         "The largest pixel of each window of each channel, by the expression that you write in "
         "the\nnotebook.",
     ),
@@ -129,4 +137,13 @@ PARTS = [
         "Gradient of `dropout_forward`, dx.",
     ),
 ]  # fmt: skip
+_RULES = " No input is changed in place, and float32 stays float32. Numbers may differ by rounding."
+PARTS = [part._replace(task=part.task + _RULES * bool(part.points)) for part in PARTS]
 POINTS = sum(part.points for part in PARTS)
+# Of the starter and of the autograder, as what NumPy takes changes; for Python 3.10 to 3.13.
+NUMPY = "numpy==2.2.6"
+
+
+def pinned(requirements):
+    """Return the text of requirements with NumPy in the version of the starter."""
+    return re.sub(r"(?m)^numpy\b[^#\n]*", f"{NUMPY}  ", requirements)

@@ -16,7 +16,8 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from course.archive import pack, save
-from course.parts import PARTS
+from course.grader.recorded import record
+from course.parts import PARTS, pinned
 from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
 from course.stubs import document, stub
 
@@ -62,13 +63,14 @@ def make_starter(root=ROOT):
     hand_in = (HERE / "hand_in.md").read_text(encoding="utf-8")
     texts = {
         NOTEBOOK: nbformat.writes(notebook),
-        "requirements.txt": _requirements(packages, imported),
+        "requirements.txt": _requirements(pinned(packages), imported),
         "conftest.py": (HERE / "starter_conftest.py").read_text(encoding="utf-8"),
         "README.md": _readme(),
         "course/hand_in.md": re.sub("(?m)^.*`leaderboard/`.*\n", "", hand_in),
     }
-    folder = {"benchmarks/": b""}  # where the notebook saves a picture
-    return contents | {name: text.encode() for name, text in texts.items()} | folder
+    # What the starter's tests compare with; the folder where the notebook saves a picture.
+    others = {"tests/expected.npz": record(), "benchmarks/": b""}
+    return contents | {name: text.encode() for name, text in texts.items()} | others
 
 
 def _requirements(text, imported):

@@ -10,6 +10,7 @@ submission gets the same score again and another one gets other inputs.
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import secrets
@@ -19,103 +20,60 @@ import time
 import traceback
 from pathlib import Path
 
-import numpy as np
-
 import layers
-from course.grader import layer_checks, net_checks
-from course.grader.layer_checks import CONV, FC, POOL, RELU, SIGMOID, TANH
-from course.grader.student import (
-    MODULES,
-    CodeError,
-    Scratch,
-    Student,
-    become_subreaper,
-    find_code,
-)
+from course.grader.hints import hint
+from course.grader.student import MODULES, Scratch, Student, become_subreaper, find_code
 from course.parts import PARTS
+from course.starter_tests.asked import Code, Wrong, ask
+from course.starter_tests.questions import CHECKS, generator
 
 SECONDS = 20.0  # for a part
 LONGEST = 4000  # characters of a part's output
-FAST = ("conv_forward", "conv_backward", "max_pool_forward", "max_pool_backward")
-COURSE_LAYERS = {
-    f"layers.{name}": function
+SHARE = 0.2  # of the points of a part, for each check but the first
+COURSE = Code(importlib.import_module)
+LAYERS = [
+    name
     for name, function in vars(layers).items()
-    if callable(function) and getattr(function, "__module__", "") == "layers" and name[0] != "_"
-}
+    if getattr(function, "__module__", "") == "layers" and name[0] != "_"
+]
 
 
-def unchanged(student, rng):
-    """No input is changed in place."""
-    if changed := student("changed"):
-        raise CodeError(f"changes {', '.join(map(str, changed))} in place: others still need it")
+def lost(part, code, seed):
+    """Return the number of checks of a part that code fails, None if the first, and what is said.
 
-
-def pair_checks(layer, forward=(), backward=()):
-    """The checks of both functions of a layer; the first of each decides whether it has points."""
-
-    def dtype(is_backward):
-        return lambda student, rng: layer.check_dtype(student, rng, backward=is_backward)
-
-    return {
-        layer.names[0]: [layer.check_forward, *forward, dtype(False)],
-        layer.names[1]: [layer.check_backward, *backward, dtype(True)],
-    }
-
-
-# By part: what is checked. The first check is for the values and has most of the points; each of
-# the others, and that no input is changed, has SHARE of them and none without the first.
-CHECKS = {
-    **pair_checks(FC, backward=[FC.check_need_dx]),
-    **pair_checks(RELU),
-    **pair_checks(SIGMOID, forward=[SIGMOID.check_extremes]),
-    **pair_checks(TANH, forward=[TANH.check_extremes]),
-    "softmax_loss": [
-        layer_checks.softmax_values, layer_checks.softmax_extremes, layer_checks.softmax_dtype,
-    ],
-    "FullyConnectedNet.__init__": [net_checks.constructor_layers, net_checks.constructor_weights],
-    "Network.forward": [net_checks.forward_values, net_checks.forward_pixels],
-    "Network.backward": [net_checks.backward_values, net_checks.backward_dx],
-    "Network.loss": [net_checks.loss_values, net_checks.loss_training],
-    **pair_checks(CONV, backward=[CONV.check_need_dx]),
-    **pair_checks(POOL, backward=[POOL.check_ties]),
-}  # fmt: skip
-SHARE = 0.2
+    code answers questions, as `Code` does.
+    """
+    texts = []
+    for number, check in enumerate(CHECKS[part]):
+        try:
+            ask(check, code, COURSE, generator(part, number, seed), COURSE.function)
+        except Wrong as error:
+            texts.append(f"{part}, {error}{hint(error, COURSE)}")
+        except Exception as error:
+            # Values of kinds that no check expects, which only the student's side can send;
+            # or the judge's own fault, which the instructor sees in Gradescope's record.
+            traceback.print_exc(file=sys.stdout)
+            texts.append(f"{part}: what it returned makes no sense ({type(error).__name__})")
+        if number == 0 and texts:
+            return None, texts[0]
+    return len(texts), "\n".join(texts) or "All checks passed."
 
 
 def grade(part, scratch, seed, seconds):
-    """The score of a part, and what the student is told."""
+    """Return the score of a part, and what the student is told."""
     if not (scratch.student / part.file).is_file():
         return 0.0, f"{part.file} is not in the submission."
-    checks = [*CHECKS[part.name], unchanged]
-    is_net = part.file == "fc_net.py"
-    functions = dict(COURSE_LAYERS) if is_net else {}
-    names = [name.partition(".")[2] for name in functions]
-    rng = np.random.default_rng([seed, *part.name.encode()])
-    lost = []
-    refused = FAST if part.file == "conv.py" else ()
-    with Student(scratch, seconds, functions, names, refused) as code:
-        for number, check in enumerate(checks):
-            try:
-                check(code, rng)
-            except CodeError as error:
-                lost.append(f"{part.name}: {error}")
-            except Exception as error:
-                # Values of kinds that no check expects, which only the student's side can send;
-                # or the judge's own fault, which the instructor sees in Gradescope's record.
-                traceback.print_exc(file=sys.stdout)
-                kind = type(error).__name__
-                lost.append(f"{part.name}: what it returned makes no sense ({kind})")
-            if number == 0 and lost:
-                return 0.0, lost[0]
-    score = round(part.points * max(0.0, 1 - SHARE * len(lost)), 2)
-    return score, "\n".join(lost) or "All checks passed."
+    with Student(scratch, seconds, LAYERS if part.file == "fc_net.py" else ()) as code:
+        number, text = lost(part.name, code, seed)
+    score = 0.0 if number is None else part.points * (1 - SHARE * number)
+    return round(score, 2), text
 
 
 def seed_of(scratch):
     """A number that follows from the submitted files."""
     digest = hashlib.sha256()
     for path in sorted(scratch.student.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
     return int.from_bytes(digest.digest()[:8], "little")
 
 
@@ -134,11 +92,16 @@ def write_results(root, results):
 def as_row(i, score, output):
     """A row of Gradescope's results, for a part by its index."""
     part = PARTS[i]
-    output = output if len(output) <= LONGEST else output[:LONGEST] + " ..."
     return {
         "number": str(i + 1), "name": f"{part.name} ({part.file})", "score": score,
-        "max_score": part.points, "output": output, "visibility": "visible",
+        "max_score": part.points, "output": printable(output), "visibility": part.visibility,
     }  # fmt: skip
+
+
+def printable(text):
+    """Return a text that every reader of JSON takes: no zeros, no half characters, not too long."""
+    text = text if len(text) <= LONGEST else text[:LONGEST] + " ..."
+    return text.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")
 
 
 def main(arguments=None):
@@ -158,18 +121,21 @@ def main(arguments=None):
     write_results(root, {"tests": tests, "output": "The autograder did not finish."})
     become_subreaper()
     os.umask(0o077)
-    submission = root / "submission"
-    if not any((find_code(submission) / name).is_file() for name in MODULES):
+    folders = find_code(root / "submission")
+    if not folders:
         missing = f"None of {', '.join(MODULES)} is in the submission."
         write_results(root, {"tests": tests, "output": missing})
         return
-    with Scratch(submission, arguments.same_user) as scratch:
+    with Scratch(folders[0], arguments.same_user) as scratch:
         seed = seed_of(scratch)
         for row, i in enumerate(numbers):
             tests[row] = as_row(i, *grade(PARTS[i], scratch, seed, arguments.seconds))
     seconds = time.monotonic() - start
     total = sum(row["score"] for row in tests)
     output = f"{total:g} of {sum(row['max_score'] for row in tests)} points."
+    if len(folders) > 1:
+        names = [str(folder.relative_to(root / "submission")) for folder in folders]
+        output += printable(f" Graded is the folder {names[0]}, not {', '.join(names[1:])}.")
     write_results(root, {"tests": tests, "output": output, "execution_time": round(seconds, 1)})
     print(f"{output} {seconds:.1f} seconds.")
 

@@ -19,23 +19,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from course.grader.wire import Channel, Closed, Late, RemoteError
+from course.grader.wire import Channel, Closed, Late
+from course.starter_tests.asked import Wrong
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent
+GIVEN = SOURCE / "given"  # the course's files as students have them
 MODULES = ("layers.py", "fc_net.py", "conv.py")  # which students write
 MAX_BYTES = 2**20  # of one of a student's files
 MAX_FILES = 50
-MAX_NUMBERS = 1000  # that a student's network gives to one of the course's layers
+MAX_DEPTH, MAX_FOLDERS = 5, 1000  # of a submission, where a student's files are looked for
 MEMORY = 2**31
+LONGEST = 600  # characters of an error
 SUBREAPER = 36  # of prctl(2)
 UIDS = range(30_000, 60_000)  # of users who exist nowhere
-
-
-class CodeError(Exception):
-    """What is wrong with a student's code, in words for the student."""
 
 
 def become_subreaper():
@@ -45,57 +42,91 @@ def become_subreaper():
 
 
 def find_code(submission):
-    """The folder of a submission that holds the student's files: itself, or one in it."""
-    inner = [path for path in submission.iterdir() if path.is_dir() and not path.is_symlink()]
-    folders = [submission, *sorted(inner)]
-    for folder in folders:
-        if any((folder / name).is_file() for name in MODULES):
-            return folder
-    return submission
+    """Return the folders of a submission that hold some of the student's files, the best first.
+
+    That is the one with the most of them, of those the least deep.
+    """
+    level, found = [submission], []
+    for depth in range(MAX_DEPTH):
+        for folder in level:
+            count = sum(_is_file(folder / name) for name in MODULES)
+            if count:
+                found.append((-count, depth, folder))
+        inner = []
+        for folder in level:
+            with suppress(OSError), os.scandir(folder) as entries:
+                inner += [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+        level = sorted(inner)[:MAX_FOLDERS]
+    return [folder for *_, folder in sorted(found)]
 
 
-def copy_code(submission, to):
-    """Copy the Python files of a submission, none of which may be a link out of it."""
-    paths = sorted(find_code(submission).glob("*.py"))[:MAX_FILES]
-    for path in paths:
-        try:
+def _is_file(path):
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def copy_code(folder, to):
+    """Copy a folder's Python files, none of which may be a link out of it; those to grade first."""
+    paths = sorted(folder.glob("*.py"), key=lambda path: (path.name not in MODULES, path))
+    for path in paths[:MAX_FILES]:
+        with suppress(OSError):  # a link, a folder
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             with open(os.open(path, flags), "rb") as file:
-                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                content = file.read(MAX_BYTES) if is_file else None
-        except OSError:  # a link, a folder
-            continue
-        if is_file:
-            (to / path.name).write_bytes(content)
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    (to / path.name).write_bytes(file.read(MAX_BYTES))
 
 
 def preloaded():
-    """The modules that the course's versions of the student's files import, but for those files."""
-    names = {"wire"}
-    for name in MODULES:
-        for node in ast.walk(ast.parse((SOURCE / name).read_bytes())):
+    """Return the modules of Python and NumPy that a student's process imports at first.
+
+    They are those of the student's files as the course has them; where other users do not reach
+    Python's own folder, also those of the files that students are given.
+    """
+    paths = [SOURCE / name for name in MODULES]
+    python = Path(sys.base_prefix).resolve()
+    if not all(folder.stat().st_mode & stat.S_IXOTH for folder in (python, *python.parents)):
+        paths += GIVEN.rglob("*.py")
+    names = {"wire", "asked"}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                names.add("fast.winograd" if node.module == "fast" else node.module)
-    return sorted(names - {Path(name).stem for name in MODULES})
+                names.add(node.module)
+    known = {*sys.stdlib_module_names, "numpy", "wire", "asked"}
+    return sorted(name for name in names if name.split(".")[0] in known)
+
+
+def refused():
+    """Return the modules that students may import but not use: the fast ones, and differences.
+
+    Those functions of them that layers.py imports are an exception: their sources, by module.
+    """
+    names = [f"fast.{path.stem}" for path in sorted(SOURCE.glob("fast/*.py"))]
+    found = dict.fromkeys(["fast", "gradient_check", *names], "")
+    for node in ast.parse((SOURCE / "layers.py").read_bytes()).body:
+        if isinstance(node, ast.ImportFrom) and node.module in names:
+            text = (SOURCE / f"{node.module.replace('.', '/')}.py").read_text(encoding="utf-8")
+            wanted = {alias.name for alias in node.names}
+            functions = [f for f in ast.parse(text).body if getattr(f, "name", "") in wanted]
+            found[node.module] = "\n".join(ast.get_source_segment(text, f) for f in functions)
+    return found
 
 
 class Scratch:
     """A folder with what students' processes read: their code, and what the course gives them."""
 
-    def __init__(self, submission, same_user):
+    def __init__(self, code, same_user):
         self.folder = Path(tempfile.mkdtemp(prefix="grader-"))
         self.folder.chmod(0o755)
         self.student, self.course = self.folder / "student", self.folder / "course"
         self.student.mkdir()
         self.course.mkdir()
-        copy_code(submission, self.student)
-        caches = shutil.ignore_patterns("__pycache__")
-        for drawer in ("support", "fast"):
-            shutil.copytree(SOURCE / drawer, self.course / drawer, ignore=caches)
-        given = [path for path in SOURCE.glob("*.py") if path.name not in MODULES]
-        for path in (*given, HERE / "wire.py", HERE / "worker.py"):
+        copy_code(code, self.student)
+        shutil.copytree(GIVEN, self.course, dirs_exist_ok=True)
+        for path in (HERE / "wire.py", HERE / "worker.py", HERE.parent / "starter_tests/asked.py"):
             shutil.copy(path, self.course)
         self.uid = None if same_user or os.getuid() else _free_uid()
         for path in self.folder.rglob("*"):
@@ -121,14 +152,12 @@ def _free_uid():
 class Student:
     """A process with the student's code; a context, at whose end all that it started is dead.
 
-    ``student("layers.fc_forward", x, w, b)`` calls a function of it. functions, by name, are those
-    of the judge that the process may call. layers names the functions that stand in it for those of
-    the student's ``layers.py``, refused those that it has to do without.
+    ``student("call", "layers.fc_forward", inputs, outputs)`` has it answer a question. layers names
+    the functions that stand in it for those of the student's ``layers.py``.
     """
 
-    def __init__(self, scratch, seconds, functions=None, layers=(), refused=()):
-        self.scratch, self.seconds = scratch, seconds
-        self.functions, self.layers, self.refused = functions or {}, layers, refused
+    def __init__(self, scratch, seconds, layers=()):
+        self.scratch, self.seconds, self.layers = scratch, seconds, layers
 
     def __enter__(self):
         self.work = Path(tempfile.mkdtemp(prefix="work-", dir=self.scratch.folder))
@@ -138,11 +167,12 @@ class Student:
         settings = {
             "course": str(self.scratch.course), "student": str(self.scratch.student),
             "preload": preloaded(), "reader": theirs_in, "writer": theirs_out,
-            "layers": list(self.layers), "refused": list(self.refused), "uid": self.scratch.uid,
+            "layers": list(self.layers), "refused": refused(), "uid": self.scratch.uid,
             "seconds": int(self.seconds) + 1, "memory": MEMORY,
         }  # fmt: skip
         environment = {
             "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.work),
+            "MPLCONFIGDIR": str(self.scratch.folder / "matplotlib"),
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
         }  # fmt: skip
         worker = str(self.scratch.course / "worker.py")
@@ -155,36 +185,26 @@ class Student:
         os.close(theirs_in)
         os.close(theirs_out)
         self.pipes = ours_in, ours_out
-        self.channel = Channel(ours_in, ours_out, self._bounded, self.seconds)
+        self.channel = Channel(ours_in, ours_out, self.seconds)
         return self
 
-    def __call__(self, name, *args, **kwargs):
-        """Call a function of the student's. Whatever goes wrong is a CodeError that says what."""
+    def __call__(self, *question):
+        """Return the answer to a question. Whatever goes wrong is a `Wrong` that says what."""
         try:
-            return self.channel.call(name, *args, **kwargs)
-        except RemoteError as error:
-            raise CodeError(_in_words(error)) from error
+            self.channel.send(question)
+            answer = self.channel.receive()
+            error, answer = answer.get("error"), answer.get("answer", {})
+            if error is None:
+                return {**answer}
         except Late:
-            raise CodeError(f"stopped after {self.seconds:g} seconds") from None
+            error = f"stopped after {self.seconds:g} seconds"
         except Closed:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)
-            raise CodeError(f"the program ended{_ended(self.process.returncode)}") from None
-        except Exception as error:  # messages of no meaning: the process has written its own
-            kind = type(error).__name__
-            raise CodeError(f"the program answered with nonsense ({kind})") from None
-
-    def _bounded(self, name):
-        """A function of the judge's, which a student cannot have fill its memory."""
-        function = self.functions[name]
-
-        def bounded(*args, **kwargs):
-            arrays = (v for v in (*args, *kwargs.values()) if isinstance(v, np.ndarray))
-            if sum(array.size for array in arrays) > MAX_NUMBERS:
-                raise ValueError(f"{name}: more than {MAX_NUMBERS} numbers in one call")
-            return function(*args, **kwargs)
-
-        return bounded
+            error = f"the program ended{_ended(self.process.returncode)}"
+        except Exception as nonsense:  # the process has written messages of its own
+            error = f"the program answered with nonsense ({type(nonsense).__name__})"
+        raise Wrong(str(error)[:LONGEST])
 
     def __exit__(self, *_):
         for pipe in self.pipes:
@@ -197,14 +217,6 @@ class Student:
             _kill_user(self.scratch.uid)
         _kill_orphans()
         shutil.rmtree(self.work, ignore_errors=True)
-
-
-def _in_words(error):
-    if error.kind == "NotImplementedError":
-        return f"still to be written: {error.text}"
-    if error.kind in ("ModuleNotFoundError", "ImportError", "SyntaxError", "IndentationError"):
-        return f"cannot be imported: {error}"
-    return f"raised {error}"
 
 
 def _ended(code):

@@ -1,9 +1,34 @@
 """What is handed in and what it replaces."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 from executed import make_project
+from graded import Starter, lay_out
 
 from course import writeup
+from course.starter import make_starter
+
+
+@pytest.fixture(scope="session")
+def graded_root():
+    """A folder as Gradescope has it. Not in pytest's, into which no other user can look."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        lay_out(Path(folder))
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def starter_files():
+    return make_starter()
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory, starter_files):
+    """The tests that students get."""
+    return Starter(tmp_path_factory.mktemp("starter"), starter_files)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""Grading as Gradescope does it, in a folder laid out like its own."""
+"""Grading: as Gradescope does it, in a folder laid out like its own; and here, in this process."""
 
+import importlib
 import io
 import json
 import os
@@ -8,16 +9,25 @@ import subprocess
 import sys
 import zipfile
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from course.archive import pack
 from course.autograder import SCRIPTS, make_autograder
+from course.grader import judge, wire
 from course.grader.student import MODULES, UIDS
+from course.parts import PARTS
 from course.sources import ROOT
+from course.starter_tests.asked import Code, Wrong, in_words
+
+POINTS = {part.name: part.points for part in PARTS if part.points}
 
 
 def lay_out(root):
-    """A folder as Gradescope lays it out for a submission, without one."""
+    """Make a folder as Gradescope lays it out for a submission, without one."""
     with zipfile.ZipFile(io.BytesIO(pack(make_autograder(), SCRIPTS))) as archive:
         for member in archive.infolist():
             path = Path(archive.extract(member, root / "source"))
@@ -28,7 +38,7 @@ def lay_out(root):
 
 
 def solution(**added):
-    """The files of the solution, with code at the end of some: ``layers="..."``."""
+    """Return the files of the solution, with code at the end of some: ``layers="..."``."""
     return {
         name: (ROOT / name).read_text(encoding="utf-8") + "\n" + added.pop(name[:-3], "")
         for name in MODULES
@@ -36,17 +46,21 @@ def solution(**added):
 
 
 def grade(root, files, *arguments):
-    """Grade a submission, texts by name, in a folder that is laid out: its rows by part."""
+    """Grade a submission, texts or bytes by name, in a folder that is laid out: rows by part."""
     shutil.rmtree(root / "submission")
-    (root / "submission").mkdir()
     for name, text in files.items():
-        (root / "submission" / name).write_text(text, encoding="utf-8")
-    results = run(root, *arguments)
+        path = root / "submission" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return rows(run(root, *arguments))
+
+
+def rows(results):
     return {row["name"].split(" (")[0]: row for row in results["tests"]}
 
 
 def run(root, *arguments):
-    """What run_autograder writes to results.json."""
+    """Return what run_autograder writes to results.json."""
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "AUTOGRADER_PYTHON": sys.executable}
     command = [str(root / "run_autograder"), *arguments]
     subprocess.run(command, cwd=root, env=environment, check=True, timeout=300)
@@ -54,10 +68,66 @@ def run(root, *arguments):
 
 
 def processes_of_students():
-    """Ids of processes of the users that the judge makes up for students."""
+    """Return the ids of processes of the users that the judge makes up for students."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if path.stat().st_uid in UIDS:
                 found.append(path.name)
     return found
+
+
+compiled = lru_cache(compile)
+
+
+def importer(files):
+    """Return a function that makes modules of texts, each once."""
+    modules = {}
+
+    def load(name):
+        if name not in modules:
+            modules[name] = ModuleType(name)
+            exec(compiled(files[f"{name}.py"], f"{name}.py", "exec"), vars(modules[name]))
+        return modules[name]
+
+    return load
+
+
+def lost_here(part, files, seed=0):
+    """Return how many checks a part fails, None if the first, and what is said of it.
+
+    The judge runs here, without another process; questions and answers are packed all the same.
+    """
+    code = Code(importer(files))
+
+    def answer(*question):
+        try:
+            return wire.unpack(*wire.pack(code(*wire.unpack(*wire.pack(question)))))
+        except Exception as error:
+            raise Wrong(in_words(error)) from error
+
+    return judge.lost(part, answer, seed)
+
+
+class Starter:
+    """The tests that students get, for files of theirs, in this process."""
+
+    def __init__(self, folder, starter):
+        for name in ("asked.py", "questions.py", "test_asked.py", "expected.npz"):
+            (folder / name).write_bytes(starter[f"tests/{name}"])
+        sys.path.insert(0, str(folder))
+        self.tests = importlib.import_module("test_asked")
+        sys.path.remove(str(folder))
+
+    def failed(self, part, files):
+        """Yield the names of the checks of a part that fail."""
+        load = importer(files)
+        for number, check in enumerate(self.tests.CHECKS[part]):
+            with pytest.MonkeyPatch.context() as patch:
+                for name in files:
+                    patch.setitem(sys.modules, name[:-3], load(name[:-3]))
+                try:
+                    self.tests.take_fast_functions(patch)
+                    self.tests.test_asked(part, number)
+                except (Exception, pytest.fail.Exception):
+                    yield check.name
