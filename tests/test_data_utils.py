@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from mnist_files import IMAGES, LABELS, course_arrays, idx_files, load, npz, write
+from mnist_files import IMAGES, LABELS, course, idx_files, load, npz, write
 
 import data_utils
 from data_utils import load_mnist, read_submission, save_submission, stratified_split
@@ -32,7 +32,7 @@ def test_no_data_in_the_folder_asked_for(tmp_path, monkeypatch):
 def test_search_order(tmp_path, monkeypatch, capsys):
     folders = {}
     for i, name in enumerate(["argument", "variable", "datasets", "cache"]):
-        files = {"m.npz": npz(**course_arrays(training_labels=np.full(40, i)))}
+        files = {"m.npz": npz(**course(training_labels=np.full(40, i)))}
         folders[name] = write(tmp_path / name, files)
     monkeypatch.setattr(data_utils, "DATASETS", folders["datasets"])
     monkeypatch.setattr(data_utils, "cached_mnist", lambda *args: (folders["cache"], ""))
