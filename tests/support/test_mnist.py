@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mnist_files import IMAGES, LABELS, course, csv, csv_files, gz, idx, idx_files, load, npz, write
+
 import data_utils
 
 X1, Y1 = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -36,10 +37,8 @@ DOUBLES = {name: array.astype(float) for name, array in course().items()}
 DOUBLES["test_data"] = IMAGES["test"][..., None] / 255
 QMNIST = {f"qmnist-{part}-images-idx3-ubyte.gz": gz(idx(IMAGES[part])) for part in IMAGES}
 QMNIST |= {f"qmnist-{part}-labels-idx2-int.gz": gz(qmnist(part)) for part in IMAGES}
-ALONE, ARRAYS = "training set alone", mnist_files.keras()
-PARTS = {
-    f"{p}.npz": npz(**{f"x_{p}": ARRAYS[f"x_{p}"], f"y_{p}": ARRAYS[f"y_{p}"]}) for p in IMAGES
-}
+ALONE = "training set alone"
+PARTS = {f"{p}.npz": npz(**{f"x_{p}": IMAGES[p], f"y_{p}": LABELS[p]}) for p in IMAGES}
 GOOD = {
     "idx": IDX,
     "idx, half of them gzipped": without(IDX, X1) | {f"{X1}.gz": gz(IDX[X1])},
@@ -176,7 +175,7 @@ def test_what_lies_beside_the_data_is_named(name, tmp_path):
     others = {n: content for n, content in files.items() if not n.startswith("kmnist-train")}
     for place in "", "MNIST/raw/":
         training = without(idx_files(place), f"{place}{X2}", f"{place}{Y2}")
-        data, warning = used(write(tmp_path / f"in {place}", training | others))
+        data, warning = used(write(tmp_path / str(len(place)), training | others))
         assert list(data) == ["X_train", "y_train", "X_val", "y_val"]
         np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
         assert (warning is None) == (said is None)
@@ -242,6 +241,7 @@ class Bomb:
         return pytest.fail, ("unpickled",)
 
 
+CELLS = IMAGES["train"].astype(object)
 HUGE = b"\0\0\x08\x03" + b"\x7f" * 12
 DAMAGED_IDX = {
     "more": {Y1: IDX[Y1] + b"0"},
@@ -286,9 +286,7 @@ BAD = {
     **{f"mat, {n}": {"m.mat": mnist_files.mat(**course(**a))} for n, a in DAMAGED_ARRAYS.items()},
     "npz, objects": {"m.npz": npz(**course(training_data=np.array([Bomb()])))},
     "npz, pickle": {"m.npz": pickle.dumps(Bomb())},
-    "mat, cells": {
-        "m.mat": mnist_files.mat(**course(training_data=IMAGES["train"].astype(object)))
-    },
+    "mat, cells": {"m.mat": mnist_files.mat(**course(training_data=CELLS))},
     "mat 7.3": {"m.mat": b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\x89HDF"},
     **{f"{name}, text": {name: b"<html>"} for name in ("m.npz", "m.mat", X1)},
 }
