@@ -124,11 +124,8 @@ def test_split_is_stratified(counts):
 
 
 SHARES = [  # number of each class, number for validation, and of each class among them
-    ([1, 99], 10, [0, 10]),
-    ([1, 1, 1, 1, 6], 5, [0, 0, 0, 0, 5]),
-    ([1, 2, 3, 4], 6, [0, 1, 2, 3]),
-    ([2, 2, 2], 3, [1, 1, 1]),
-    ([1, 0, 5], 3, [0, 0, 3]),
+    *[([1, 99], 10, [0, 10]), ([1, 2, 3, 4], 6, [0, 1, 2, 3]), ([2, 2, 2], 3, [1, 1, 1])],
+    *[([1, 1, 1, 1, 6], 5, [0, 0, 0, 0, 5]), ([1, 0, 5], 3, [0, 0, 3])],
 ]
 
 
@@ -143,8 +140,7 @@ def test_each_class_keeps_an_image_for_training(counts, num_val, shares):
 
 def test_split_that_empties_a_class_says_so(tmp_path):
     with pytest.warns(UserWarning, match="num_val=4"):
-        _, val = stratified_split([0, 1, 1, 1, 1], 4, 0)
-    assert len(val) == 4
+        assert len(stratified_split([0, 1, 1, 1, 1], 4, 0)[1]) == 4
     with pytest.warns(UserWarning, match="num_val=31"):
         load(write(tmp_path, idx_files()), num_val=31)
     with warnings.catch_warnings():
@@ -164,20 +160,20 @@ def test_split_follows_the_seed(tmp_path):
     np.testing.assert_array_equal(draws[0][:, 0], IMAGES["train"][recorded])
 
 
-REFUSED = {  # error and argument: its values
-    (ValueError, "num_val"): [40, -1],
-    (TypeError, "num_val"): [0.5, True, "4"],
-    (ValueError, "seed"): [-1],
-    (TypeError, "seed"): ["0", None],
-    (ValueError, "y"): [[], None, [[0], [1]]],
-    (TypeError, "y"): [[0.0, 1.0], ["0", "1"]],
-    (TypeError, "data_dir"): [123, ["data"], False],
+REFUSED = {
+    ValueError: {"num_val": [40, -1], "seed": [-1], "y": [[], None, [[0], [1]]]},
+    TypeError: {
+        **{"num_val": [0.5, True, "4"], "seed": ["0", None], "y": [[0.0, 1.0], ["0", "1"]]},
+        **{"data_dir": [123, ["data"], False]},
+    },
 }
 
 
-def test_bad_arguments(tmp_path):
+@pytest.mark.parametrize("error", REFUSED)
+def test_bad_arguments(error, tmp_path):
     folder = write(tmp_path, idx_files())
-    for error, name, value in [(*key, value) for key in REFUSED for value in REFUSED[key]]:
+    cases = [(name, value) for name, values in REFUSED[error].items() for value in values]
+    for name, value in cases:
         if name != "data_dir":
             with pytest.raises(error, match=f"stratified_split: {name} "):
                 stratified_split(**{"y": LABELS["train"], "num_val": 4, "seed": 0, name: value})

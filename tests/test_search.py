@@ -169,12 +169,11 @@ def test_trial_of_unknown_origin_is_refused(toy_data, storage):
 
 
 def test_bad_settings_end_the_search(toy_data, storage):
-    for _ in range(2):  # each time
-        with pytest.raises(ValueError, match="activation"):
-            run(toy_data, space(activation="softplus"), 2, storage=storage)
+    wrong = {"activation": "softplus"}
     # The settings of a list are looked at before the first is trained, and then nothing is kept.
-    with pytest.raises(ValueError, match="activation"):
-        run(toy_data, [{}, {"activation": "softplus"}], name="list", storage=storage)
+    for suggest, name in [(space(**wrong), "two-layer")] * 2 + [([{}, wrong], "list")]:
+        with pytest.raises(ValueError, match="activation"):
+            run(toy_data, suggest, 2, name=name, storage=storage)
     assert optuna.get_all_study_names(storage) == ["two-layer"]
     run(toy_data, num_trials=2, storage=storage)  # nothing was trained: the mistake is put right
 
@@ -200,15 +199,6 @@ def test_bad_arguments(error, toy_data, storage):
                 run(**{**options, name: value})
     with pytest.raises(error, match=r"^make_solver: .*settings"):
         make_solver(toy_data, None if error is TypeError else {"momentums": 0.9})
-
-
-def test_table_of_a_study_without_results(toy_data, storage):
-    study = open_study(toy_data, storage=storage)
-    study.ask()
-    empty = table(study)
-    assert empty["hidden_dim"].str[0].empty  # as the notebook reads it
-    assert (1 - empty["validation accuracy"]).cummin().empty
-    assert list(empty) == list(table(run(toy_data, num_trials=1, storage=storage)))
 
 
 @pytest.mark.parametrize("last", ["learning_rate", "activation", "settings", 2, "of a list"])
@@ -253,9 +243,13 @@ def test_trial_too_many_waits_for_a_longer_search(toy_data, storage):
     study = open_study(toy_data, storage=storage)
     for _ in range(2):  # two processes begin the last trial at the same time
         study.ask()
+    empty = table(study)
+    assert empty["hidden_dim"].str[0].empty  # as the notebook reads it
+    assert (1 - empty["validation accuracy"]).cummin().empty
     for num_trials in (1, 3):
         results = table(run(toy_data, num_trials=num_trials, storage=storage))
         assert sorted(results["trial"]) == list(range(num_trials))
+        assert list(results) == list(empty)
 
 
 def test_storage_is_found_from_any_folder(toy_data, tmp_path, monkeypatch):

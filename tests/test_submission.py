@@ -21,22 +21,23 @@ def test_submission_round_trip(path):
         assert (labels.dtype, labels.tolist()) == (np.int64, [7, 0, 9])
 
 
-REFUSED = {  # error and argument: its values
-    (ValueError, "predictions"): [[], [[1], [2]], 3, None, [0, 10], [0, -1]],
-    (TypeError, "predictions"): [[1.0, 2.0], [True, False], ["1"], [None]],
-    (ValueError, "header"): ["id,label", ["Id,Category"], None],
-    (TypeError, "path"): [None, 1],
-    (TypeError, "num_images"): ["3", 3.0],
-    (ValueError, "num_images"): [-1],
-    (TypeError, "num_classes"): ["10", None],
-    (ValueError, "num_classes"): [0],
+REFUSED = {
+    ValueError: {
+        "predictions": [[], [[1], [2]], 3, None, [0, 10], [0, -1]],
+        **{"header": ["id,label", ["Id,Category"], None], "num_images": [-1], "num_classes": [0]},
+    },
+    TypeError: {
+        "predictions": [[1.0, 2.0], [True, False], ["1"], [None]],
+        **{"path": [None, 1], "num_images": ["3", 3.0], "num_classes": ["10", None]},
+    },
 }
 
 
-def test_what_is_refused(path):
+@pytest.mark.parametrize("error", REFUSED)
+def test_what_is_refused(error, path):
     options = {"path": path, "predictions": [1, 2, 3]}
-    cases = [(*key, value) for key in REFUSED for value in REFUSED[key]]
-    for error, name, value in cases:
+    cases = [(name, value) for name, values in REFUSED[error].items() for value in values]
+    for name, value in cases:
         with pytest.raises(error, match=f": {name} "):
             save_submission(**{**options, name: value})
     for another in {"num_images": 2}, {"num_images": 0}, {"num_classes": 3}:
@@ -44,39 +45,31 @@ def test_what_is_refused(path):
             save_submission(**options, **another)
     assert not path.exists()
     save_submission(**options)
-    for error, name, value in cases:
+    for name, value in cases:
         if name not in ("predictions", "header"):
             with pytest.raises(error, match=f": {name} "):
                 read_submission(**{"path": path, name: value})
 
 
-BAD = {  # of two images: what the error says, and what follows these first lines
+BAD = {  # of two images: what the error says, and what may follow these lines
     (b"", "line 1"): [b"", b"id,label\n1,2\n", b"\xff\xfe\n"],
-    (HEADER, "found 0"): [b""],
     (HEADER, "line 2"): [b"0,2\n1,3\n", b"1,2\f2,1\n"],
+    (HEADER, "found 0"): [b""],
     (HEADER + b"1,2\n", "found 1"): [b""],
-    (HEADER + b"1,2\n", "line 3"): [b"3,3\n", b"\n2,1\n", b"2\n"],
-    (HEADER + b"1,2\n2,", "line 3"): [
-        b"10\n",
-        b"-1\n",
-        b"1.0\n",
-        b"\n",
-        b"1,1\n",
-        b"\xff",
-        b"1" * 10**6,
-    ],
     (HEADER + b"1,2\n2,1\n", "found 3"): [b"3,4\n"],
     (HEADER + b"1,2\n2,1\n", "line 4"): [b"\n"],
+    (HEADER + b"1,2\n", "line 3"): [b"3,3\n", b"\n2,1\n", b"2\n", b"2," + b"1" * 10**6],
+    (HEADER + b"1,2\n2,", "line 3"): [b"10\n", b"-1\n", b"1.0\n", b"\n", b"1,1\n", b"\xff"],
 }
 
 
-@pytest.mark.parametrize(("first", "said"), BAD)
-def test_read_submission_refuses(first, said, path):
-    for rest in BAD[first, said]:
-        path.write_bytes(first + rest)
-        with pytest.raises(ValueError, match=rf"submission\.csv.*{said}") as caught:
-            read_submission(path, 2)
-        assert len(str(caught.value)) < 400
+def test_read_submission_refuses(path):
+    for (first, said), contents in BAD.items():
+        for rest in contents:
+            path.write_bytes(first + rest)
+            with pytest.raises(ValueError, match=rf"submission\.csv.*{said}") as caught:
+                read_submission(path, 2)
+            assert len(str(caught.value)) < 400
 
 
 def test_read_submission_of_unknown_length(path):

@@ -356,14 +356,12 @@ def test_settings_are_looked_up(tiny):
     def network(width, *, noise=0.1, seed=None):
         return width, noise, seed
 
-    training = tiny._replace(network=partial(network, 3), transform=lambda X, rng, radius=2: radius)
-    changed = variant(training, {"noise": 0.2, "radius": 5})
-    assert changed.network(seed=1) == (3, 0.2, 1)
-    assert changed.transform(None, None) == 5
-    assert variant(changed, {"transform": None}).transform is None
+    training = tiny._replace(network=partial(network, 3), transform=distort)
+    changed = variant(training, {"noise": 0.2, "transform": None})
+    assert (changed.network(seed=1), changed.transform) == ((3, 0.2, 1), None)
     for name in ("elastic", "seed", "name", "network", "X", ""):
         with pytest.raises(ValueError, match="name must be a setting of tiny"):
-            variant(training, {name: 1.0})
+            variant(changed, {name: 1.0})
 
 
 def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, folder):
