@@ -163,24 +163,22 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
 IMAGES = np.zeros((2, 1, 8, 8))
 
 
-BAD = [
-    (distort, {"X": np.zeros((2, 784))}, TypeError),
-    (distort, {"X": IMAGES.tolist()}, TypeError),
-    (distort, {"X": np.ma.masked_array(IMAGES)}, TypeError),
-    (distort, {"rng": 0}, TypeError),
-    (distort, {"shift": -1}, ValueError),
-    (deskew, {"X": IMAGES + np.nan}, ValueError),
-    (deskew, {"width": 0}, ValueError),
-    (adversarial, {"size": -1}, ValueError),
-    (adversarial, {"net": len}, TypeError),
-]
+WRONG = [np.zeros((2, 784)), IMAGES.tolist(), np.ma.masked_array(IMAGES)]
+BAD = {  # function: argument, wrong values, error
+    distort: [("X", WRONG, TypeError), ("rng", [0], TypeError), ("shift", [-1], ValueError)],
+    deskew: [("X", [IMAGES + np.nan], ValueError), ("width", [0], ValueError)],
+    adversarial: [("size", [-1], ValueError), ("net", [len], TypeError)],
+}
 
 
-def test_bad_input(rng):
+@pytest.mark.parametrize("function", BAD)
+def test_bad_input(function, rng):
     defaults = {deskew: {}, distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}
-    for function, wrong, error in BAD:
-        with pytest.raises(error, match=rf": {next(iter(wrong))}\b"):
-            function(**{"X": IMAGES, **defaults[function], **wrong})
+    options = {"X": IMAGES, **defaults[function]}
+    for name, values, error in BAD[function]:
+        for value in values:
+            with pytest.raises(error, match=rf": {name}\b"):
+                function(**{**options, name: value})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
