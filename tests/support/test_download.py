@@ -126,7 +126,7 @@ def test_next_mirror_is_tried(kind, tmp_path, monkeypatch):
 def test_sample_without_a_network(tmp_path, monkeypatch, capsys):
     """Mirrors that refuse connections, have no address, are silent, or drip."""
     assert NUM_MIRRORS * download.PROBE_SECONDS < 9
-    monkeypatch.setattr(download, "PROBE_SECONDS", 0.7)
+    monkeypatch.setattr(download, "PROBE_SECONDS", 1.5)
     with socket.create_server(("127.0.0.1", 0)) as silent, serve("dripping") as dripping:
         refused, silent = (f"http://127.0.0.1:{port}/" for port in (1, silent.getsockname()[1]))
         use(tmp_path, monkeypatch, refused, "http://no.invalid/", "nonsense", silent, dripping.url)
