@@ -425,8 +425,14 @@ def test_what_does_not_fit_is_found_before_the_training(words, command, tmp_path
     assert not list(tmp_path.glob("checkpoints/*.npz"))
 
 
-def test_several_runs_begin_one_file(tmp_path):
-    path = tmp_path / "runs.csv"
+def test_several_runs_begin_one_file(tmp_path, monkeypatch):
+    path, to_csv = tmp_path / "runs.csv", pd.DataFrame.to_csv
+
+    def slow_to_csv(*arguments, **options):  # so that others find the file empty
+        time.sleep(0.01)
+        return to_csv(*arguments, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", slow_to_csv)
     rows = [{"recipe": "a", "seed": i} for i in range(24)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(partial(add_rows, path, RUN_COLUMNS), rows))
