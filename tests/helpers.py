@@ -22,13 +22,8 @@ def make_solver(data, *, net=None, **options):
     """A Solver of the toy problem: 8 epochs of 10 iterations."""
     net = FullyConnectedNet(2, [16], 2, seed=0) if net is None else net
     defaults = {
-        "update_rule": "sgd_momentum",
-        "optim_config": {"learning_rate": 0.3},
-        "lr_decay": 0.9,
-        "batch_size": 32,
-        "num_epochs": 8,
-        "verbose": False,
-        "seed": 0,
+        **{"update_rule": "sgd_momentum", "optim_config": {"learning_rate": 0.3}, "lr_decay": 0.9},
+        **{"batch_size": 32, "num_epochs": 8, "verbose": False, "seed": 0},
     }
     return Solver(net, data, **{**defaults, **options})
 

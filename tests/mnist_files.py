@@ -61,12 +61,12 @@ def csv_files(prefix="", suffix="", pack=bytes, images=IMAGES, labels=LABELS, na
     return {f"{prefix}{part}.csv{suffix}": pack(content) for part, content in files.items()}
 
 
-def keras_arrays(images=IMAGES, labels=LABELS):
+def keras(images=IMAGES, labels=LABELS):
     arrays = {f"x_{part}": images[part] for part in images}
     return arrays | {f"y_{part}": labels[part] for part in labels}
 
 
-def course_arrays(images=IMAGES, labels=LABELS, **changes):
+def course(images=IMAGES, labels=LABELS, **changes):
     arrays = {"training_data": images["train"], "training_labels": labels["train"]}
     return {**arrays, "test_data": images["test"], **changes}
 

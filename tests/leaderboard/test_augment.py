@@ -9,7 +9,7 @@ from fc_net import FullyConnectedNet
 from leaderboard.augment import adversarial, deskew, displacement_basis, distort, interpolate, shift
 
 NET = FullyConnectedNet(64, [5], 4, seed=0)
-NONE = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0}
+NONE = dict.fromkeys(("rotation", "scale", "shear", "shift", "elastic"), 0)
 
 
 @pytest.fixture
@@ -20,25 +20,26 @@ def digits(rng):
     return X
 
 
+DTYPES = np.uint8, np.float32, np.float64
+
+
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (3, 3, 9, 14), (2, 1, 1, 7)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_no_distortion_is_the_identity(rng, shape, dtype, tmp_path):
-    X = np.memmap(tmp_path / "X", dtype, "w+", shape=shape)
-    X[...] = rng.integers(0, 256, shape)
-    out = distort(X, rng, **NONE)
-    assert out.dtype == (np.float32 if dtype == np.uint8 else dtype)
-    np.testing.assert_allclose(out, X / 255 if dtype == np.uint8 else X, atol=2e-3)
+def test_no_distortion_is_the_identity(rng, shape, tmp_path):
+    for dtype in DTYPES:
+        X = np.memmap(tmp_path / "X", dtype, "w+", shape=shape)
+        X[...] = rng.integers(0, 256, shape)
+        out = distort(X, rng, **NONE)
+        assert out.dtype == (np.float32 if dtype == np.uint8 else dtype)
+        np.testing.assert_allclose(out, X / 255 if dtype == np.uint8 else X, atol=2e-3)
 
 
 def test_interpolation_agrees_with_scipy(rng):
-    X = rng.random((4, 2, 9, 12))
-    rows, columns = rng.uniform(-9, 9, (2, 4, 108))
-    expected = [
-        [ndimage.map_coordinates(c, [r + 4, k + 5.5], order=1, mode="grid-constant") for c in image]
-        for image, r, k in zip(X, rows, columns, strict=True)
-    ]
-    ours = interpolate(X, rows.copy(), columns.copy(), np.dtype(float))
-    np.testing.assert_allclose(ours.reshape(4, 2, -1), expected, atol=1e-12)
+    X, (rows, columns) = rng.random((4, 2, 9, 12)), rng.uniform(-9, 9, (2, 4, 108))
+    ours = interpolate(X, rows.copy(), columns.copy(), np.dtype(float)).reshape(4, 2, -1)
+    for i, channel in np.ndindex(4, 2):
+        places, mode = [rows[i] + 4, columns[i] + 5.5], "grid-constant"
+        expected = ndimage.map_coordinates(X[i, channel], places, order=1, mode=mode)
+        np.testing.assert_allclose(ours[i, channel], expected, atol=1e-12)
 
 
 def test_basis_agrees_with_scipy():
@@ -67,20 +68,14 @@ class Fixed(np.random.Generator):
         return np.ones(size, dtype)
 
 
-@pytest.mark.parametrize(
-    ("signs", "amount", "change"),
-    [
+def test_exact_distortions(digits):
+    for signs, amount, change in (
         ((1, 0, 0, 0), {"rotation": 90}, lambda X: np.rot90(X, -1, axes=(2, 3))),
         ((1, -1, 0, 0), {"shift": 3}, lambda X: np.roll(X, (-3, 3), axis=(2, 3))),
         ((0, 0, 0, 0), {"elastic": 2}, lambda X: np.roll(X, (-2, -2), axis=(2, 3))),
-    ],
-)
-def test_exact_distortions(signs, amount, change, digits):
-    out = distort(digits, Fixed(*signs), **{**NONE, **amount})
-    np.testing.assert_allclose(out, change(digits) / 255, atol=1e-4)
-
-
-def test_scale_of_height_and_width(digits):
+    ):
+        out = distort(digits, Fixed(*signs), **{**NONE, **amount})
+        np.testing.assert_allclose(out, change(digits) / 255, atol=1e-4)
     bars = np.zeros((1, 1, 29, 29))
     bars[:, :, 10:19, 12:17] = 1  # 9 high, 5 wide
     smaller = distort(bars, Fixed(0, 0, 1, 0), **{**NONE, "scale": 0.5})
@@ -89,42 +84,34 @@ def test_scale_of_height_and_width(digits):
 
 
 def test_each_image_has_its_own_and_the_seed_decides(digits):
-    same = np.repeat(digits[:1], 4, axis=0)
-    out = distort(same, np.random.default_rng(5))
+    same, before = np.repeat(digits[:1], 4, axis=0), digits.copy()
+    out, again, other = (distort(same, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert (np.abs(out[1:] - out[0]).max(axis=(1, 2, 3)) > 0.1).all()
-    np.testing.assert_array_equal(out, distort(same, np.random.default_rng(5)))
-    assert not np.array_equal(out, distort(same, np.random.default_rng(6)))
-
-
-def test_values_stay_in_range_and_x_is_left_alone(digits, rng):
-    before = digits.copy()
-    out = distort(np.repeat(digits, 20, axis=0), rng, elastic=5.0, shift=9.0)
+    np.testing.assert_array_equal(out, again)
+    assert not np.array_equal(out, other)
+    out = distort(np.repeat(digits, 20, axis=0), np.random.default_rng(0), elastic=5.0, shift=9.0)
     assert 0 <= out.min() < out.max() <= 1 + 1e-6
     np.testing.assert_array_equal(digits, before)
-    assert distort(digits[:0], rng).shape == (0, 1, 28, 28)
+    assert distort(digits[:0], np.random.default_rng(0)).shape == (0, 1, 28, 28)
 
 
 def moments(X):
     """Means of row and column, standard deviation of each, covariance, of single images' ink."""
-    rows, columns = np.indices(X.shape[2:]).reshape(2, -1)
-    found = []
+    places, found = np.indices(X.shape[2:]).reshape(2, -1), []
     for ink in X.sum(axis=1).reshape(len(X), -1):
-        cov = np.cov(rows, columns, aweights=ink, bias=True)
-        means = [np.average(places, weights=ink) for places in (rows, columns)]
-        found.append((*means, *np.sqrt(np.diag(cov)), cov[0, 1]))
+        cov = np.cov(places, aweights=ink, bias=True)
+        found.append((*np.average(places, axis=1, weights=ink), *np.sqrt(np.diag(cov)), cov[0, 1]))
     return np.array(found).T
 
 
 @pytest.fixture
 def slanted():
     """Sheared ellipses, smooth, of several widths and places: (8, 2, 40, 36) from 0.0 to 1.0."""
-    rows, columns = np.mgrid[-20:20, -18:18]
-    images = []
-    for i, slant in enumerate(np.linspace(-0.6, 0.6, 8)):
-        y, x = rows - i + 4, columns + i / 2 - 2
-        x = (x - slant * y) / (2.5 + 0.4 * i)
-        images.append(np.exp(-0.5 * (x**2 + (y / 5) ** 2)) * [[[1]], [[0.5]]])
-    return np.array(images)
+    rows, columns, i = np.ogrid[-20:20, -18:18, :8]
+    y = rows - i + 4
+    x = (columns + i / 2 - 2 - np.linspace(-0.6, 0.6, 8) * y) / (2.5 + 0.4 * i)
+    images = np.moveaxis(np.exp(-0.5 * (x**2 + (y / 5) ** 2)), 2, 0)
+    return np.stack([images, images / 2], axis=1)
 
 
 def test_deskew_sets_upright_and_brings_widths_nearer(slanted):
@@ -138,30 +125,30 @@ def test_deskew_sets_upright_and_brings_widths_nearer(slanted):
 
 
 def test_deskew_agrees_with_scipy(slanted):
-    for image, ours, (*centre, height, width, covariance) in zip(
-        slanted, deskew(slanted), moments(slanted).T, strict=True
-    ):
+    expected = np.empty_like(slanted)
+    for i, (*centre, height, width, covariance) in enumerate(moments(slanted).T):
         slant = covariance / height**2
         stretch = np.sqrt(np.sqrt(width**2 - slant * covariance) / 3.6)
         matrix = np.array([[1, 0], [slant, stretch]])
         place = {"offset": centre - matrix @ centre, "order": 1, "mode": "grid-constant"}
-        expected = [ndimage.affine_transform(channel, matrix, **place) for channel in image]
-        np.testing.assert_allclose(ours, expected, atol=1e-9)
+        for channel, image in enumerate(slanted[i]):
+            expected[i, channel] = ndimage.affine_transform(image, matrix, **place)
+    np.testing.assert_allclose(deskew(slanted), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize(("width", "factor"), [(30.0, 1.5), (0.1, 1 / 1.5)])
-def test_deskew_limits_the_stretch(width, factor):
+def test_deskew_limits_the_stretch():
     X = np.zeros((1, 1, 28, 28))
     X[:, :, 4:24, 9:19] = 1
-    before, after = moments(X)[3], moments(deskew(X, width=width))[3]
-    assert after[0] == pytest.approx(before[0] * factor, rel=0.03)
+    for width, factor in (30.0, 1.5), (0.1, 1 / 1.5):
+        before, after = moments(X)[3], moments(deskew(X, width=width))[3]
+        assert after[0] == pytest.approx(before[0] * factor, rel=0.03)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     X = np.concatenate([slanted, np.zeros_like(slanted[:1])])
     expected, scale = deskew(X), 255 if dtype == np.uint8 else 1
-    X = np.rint(scale * X).astype(dtype) if dtype == np.uint8 else X.astype(dtype)
+    X = (np.rint(scale * X) if dtype == np.uint8 else X).astype(dtype)
     out = deskew(X)
     assert (out.dtype, out.shape) == (dtype, X.shape)
     np.testing.assert_allclose(out / scale, expected, atol=0.02 if dtype == np.uint8 else 1e-3)
@@ -176,42 +163,42 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
 IMAGES = np.zeros((2, 1, 8, 8))
 
 
-@pytest.mark.parametrize(
-    ("function", "X", "options", "error", "message"),
-    [
-        (distort, np.zeros((2, 784)), {}, TypeError, "X"),
-        (distort, IMAGES.tolist(), {}, TypeError, "X"),
-        (distort, np.ma.masked_array(IMAGES), {}, TypeError, "X"),
-        (distort, IMAGES, {"rng": 0}, TypeError, "rng"),
-        (distort, IMAGES, {"shift": -1}, ValueError, "shift"),
-        (deskew, IMAGES + np.nan, {}, ValueError, "X"),
-        (deskew, IMAGES, {"width": 0}, ValueError, "width"),
-        (adversarial, IMAGES, {"size": -1}, ValueError, "size"),
-        (adversarial, IMAGES, {"net": len}, TypeError, "net"),
-    ],
-)
-def test_bad_input(function, X, options, error, message, rng):
-    defaults = {distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}
-    with pytest.raises(error, match=rf": {message}\b"):
-        function(X, **{**defaults.get(function, {}), **options})
+WRONG = [np.zeros((2, 784)), IMAGES.tolist(), np.ma.masked_array(IMAGES)]
+BAD = {  # function: argument, wrong values, error
+    distort: [("X", WRONG, TypeError), ("rng", [0], TypeError), ("shift", [-1], ValueError)],
+    deskew: [("X", [IMAGES + np.nan], ValueError), ("width", [0], ValueError)],
+    adversarial: [("size", [-1], ValueError), ("net", [len], TypeError)],
+}
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("function", BAD)
+def test_bad_input(function, rng):
+    defaults = {deskew: {}, distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}
+    options = {"X": IMAGES, **defaults[function]}
+    for name, values, error in BAD[function]:
+        for value in values:
+            with pytest.raises(error, match=rf": {name}\b"):
+                function(**{**options, name: value})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_adversarial_example_is_where_the_loss_grows(rng, dtype):
     X = rng.integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
     as_floats = (X / 255).astype(np.float32 if dtype == np.uint8 else dtype)
     X = X if dtype == np.uint8 else as_floats
+    labels = NET.predict(X)
+
+    def losses(X):  # for the class that each example is taken for
+        return -special.log_softmax(NET.loss(X).astype(float), axis=1)[np.arange(50), labels]
+
     out = adversarial(X, rng, net=NET, size=0.01)
     assert (out.dtype, out.shape) == (as_floats.dtype, X.shape)
     distance = np.linalg.norm((out - as_floats).reshape(50, -1), axis=1)
     np.testing.assert_allclose(distance, 0.01, rtol=1e-2)
-    # No other way of the same length raises an example's loss for the class it is taken for more.
-    indices = np.arange(50), NET.predict(X)
-    losses = -special.log_softmax(NET.loss(out).astype(float), axis=1)[indices]
-    for way in rng.standard_normal((5, 50, 64)):
+    for way in rng.standard_normal((5, 50, 64)):  # no other of the same length raises it more
         way *= 0.01 / np.linalg.norm(way, axis=1, keepdims=True)
-        scores = NET.loss((as_floats + way.reshape(X.shape)).astype(as_floats.dtype))
-        assert (losses > -special.log_softmax(scores.astype(float), axis=1)[indices]).all()
+        other = (as_floats + way.reshape(X.shape)).astype(as_floats.dtype)
+        assert (losses(out) > losses(other)).all()
 
 
 def test_adversarial_without_a_gradient_or_a_size(rng):
@@ -224,9 +211,9 @@ def test_adversarial_without_a_gradient_or_a_size(rng):
     np.testing.assert_array_equal(adversarial(X, rng, net=net), X)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, -1), (-3, 5), (9, 0), (0, -12)])
-def test_shift_agrees_with_scipy(rows, columns, rng):
+def test_shift_agrees_with_scipy(rng):
     X = rng.integers(1, 256, (3, 2, 9, 12), dtype=np.uint8)
-    out = shift(X, rows=rows, columns=columns)
-    assert out.dtype == X.dtype
-    np.testing.assert_array_equal(out, ndimage.shift(X, (0, 0, rows, columns), order=0))
+    for rows, columns in (0, 0), (2, -1), (-3, 5), (9, 0), (0, -12):
+        out = shift(X, rows=rows, columns=columns)
+        assert out.dtype == X.dtype
+        np.testing.assert_array_equal(out, ndimage.shift(X, (0, 0, rows, columns), order=0))

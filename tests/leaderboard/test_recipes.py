@@ -22,12 +22,13 @@ from layers import softmax_loss
 from leaderboard import recipes, trials
 from leaderboard.augment import deskew, distort
 from leaderboard.ensemble import Ensemble
-from leaderboard.recipes import RECIPES, UPRIGHT, run, summary
+from leaderboard.recipes import RECIPES, UPRIGHT, summary
 from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_trials
 from leaderboard.training import Training, flop, make_solver, predictor, settings_of, variant
 from leaderboard.trials import held_out, run_trial
 from support import process
 
+run = partial(recipes.run, verbose=False)
 ROOT = Path(__file__).parent.parent.parent
 NETS = [FullyConnectedNet(784, [4], 3, seed=seed) for seed in range(3)]
 STRENGTHS = dict.fromkeys(("rotation", "scale", "shear", "shift", "elastic"), 0.5)
@@ -41,11 +42,10 @@ SETTINGS = {
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A folder of data like MNIST's: 10 images that are easy to tell apart, with noise."""
-    rng, labels = np.random.default_rng(0), np.arange(450) % 10
+    rng, y, folder = np.random.default_rng(0), np.arange(450) % 10, tmp_path_factory.mktemp("data")
     prototypes, noise = rng.integers(0, 200, (10, 28, 28)), rng.integers(0, 56, (450, 28, 28))
-    images, folder = (prototypes[labels] + noise).astype(np.uint8), tmp_path_factory.mktemp("data")
-    train, test = {"x_train": images[:400], "y_train": labels[:400]}, images[400:]
-    np.savez(folder / "mnist.npz", **train, x_test=test, y_test=labels[400:])
+    X = (prototypes[y] + noise).astype(np.uint8)
+    np.savez(folder / "mnist.npz", x_train=X[:400], y_train=y[:400], x_test=X[400:], y_test=y[400:])
     return folder
 
 
@@ -92,15 +92,14 @@ def test_every_network_of_a_recipe_learns(training, data):
     X = training.preprocess(X) if training.preprocess else X
     loss, grads = solver.model.loss(solver.transform(X, np.random.default_rng(0)), y)
     assert 1 < loss < 10
-    assert grads.keys() == solver.model.params.keys()
-    assert all(grad.any() for grad in grads.values())
+    assert {name for name, grad in grads.items() if grad.any()} == solver.model.params.keys()
 
 
 def test_networks_of_a_recipe_have_seeds_of_their_own(tiny, data, tmp_path):
-    three, table = run("three", data, seed=4, checkpoints=tmp_path / "a", workers=2, verbose=False)
+    three, table = run("three", data, seed=4, checkpoints=tmp_path / "a", workers=2)
     assert len(three.networks) == len(table) == 3
     for i, net in enumerate(three.networks):
-        single, row = run("tiny", data, seed=4 + i, checkpoints=tmp_path / "b", verbose=False)
+        single, row = run("tiny", data, seed=4 + i, checkpoints=tmp_path / "b")
         assert same(single.networks[0], net)
         accuracy = np.mean(net.predict(data["X_val"]) == data["y_val"])
         assert [*table.iloc[i, :3]] == [*row.iloc[0, :3]] == ["tiny", 4 + i, accuracy]
@@ -109,20 +108,18 @@ def test_networks_of_a_recipe_have_seeds_of_their_own(tiny, data, tmp_path):
 
 
 def test_preprocessed_images_are_trained_on_and_predicted(tiny, data, tmp_path, monkeypatch):
-    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(preprocess=negative)])
-    model, _ = run("tiny", data, checkpoints=tmp_path / "a", verbose=False)
-    monkeypatch.setitem(RECIPES, "tiny", [tiny])
     negatives = {name: negative(x) if name[0] == "X" else x for name, x in data.items()}
-    other, _ = run("tiny", negatives, checkpoints=tmp_path / "b", verbose=False)
+    other, _ = run("tiny", negatives, checkpoints=tmp_path / "b")
+    monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(preprocess=negative)])
+    model, _ = run("tiny", data, checkpoints=tmp_path / "a")
     assert same(model.networks[0], other.networks[0])
     np.testing.assert_array_equal(model.loss(data["X_test"]), other.loss(negatives["X_test"]))
 
 
 def test_undistorted_leaves_out_what_was_made_for_digits(tiny, data, tmp_path, monkeypatch):
-    options = {"checkpoints": tmp_path, "verbose": False}
-    plain, _ = run("tiny", data, **options)
+    plain, _ = run("tiny", data, checkpoints=tmp_path)
     monkeypatch.setitem(RECIPES, "tiny", [tiny._replace(**UPRIGHT)])
-    undistorted, table = run("tiny", data, undistorted=True, **options)
+    undistorted, table = run("tiny", data, undistorted=True, checkpoints=tmp_path)
     assert len(undistorted.networks) == 1  # and one view
     np.testing.assert_array_equal(undistorted.loss(data["X_test"]), plain.loss(data["X_test"]))
     assert table["network"].tolist() == ["tiny-undistorted"]
@@ -134,7 +131,7 @@ def test_on_all_images_the_last_epoch_counts(command, tiny, data, tmp_path):
     runs = summary(tmp_path / "r.csv").set_index("recipe")
     assert runs["validation error"].isna().to_dict() == {"tiny": False, "tiny --all-images": True}
     data |= {"X_val": data["X_val"][:0], "y_val": data["y_val"][:0]}
-    model, table = run("tiny", data, checkpoints=tmp_path / "a", verbose=False)
+    model, table = run("tiny", data, checkpoints=tmp_path / "a")
     solver = make_solver(tiny, data, 0)
     solver.train()
     assert np.array_equal(model.networks[0].params["W1"], solver.last_params["W1"])
@@ -176,34 +173,34 @@ def test_a_prediction_is_a_mean_over_shifted_views(rng):
 
 
 def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_path):
-    options = {"checkpoints": tmp_path, "verbose": False}
-    first, row = run("tiny", data, seed=1, **options)
-    again, table = run("three", data, seed=0, **options)
+    train = partial(run, checkpoints=tmp_path)
+    first, row = train("tiny", data, seed=1)
+    again, table = train("three", data, seed=0)
     assert same(first.networks[0], again.networks[1])
     assert table["seconds"][1] == row["seconds"][0]
     other = {**data, "X_train": data["X_train"] ^ 1}
     with pytest.raises(ValueError, match="tiny-0"):
-        run("tiny", other, **options)
-    fresh, _ = run("tiny", other, fresh=True, **options)
-    assert same(fresh.networks[0], run("tiny", other, **options)[0].networks[0])
+        train("tiny", other)
+    fresh, _ = train("tiny", other, fresh=True)
+    assert same(fresh.networks[0], train("tiny", other)[0].networks[0])
     assert not same(fresh.networks[0], again.networks[0])
-    assert run("tiny", data, seed=1, **options)[1]["seconds"][0] == row["seconds"][0]
+    assert train("tiny", data, seed=1)[1]["seconds"][0] == row["seconds"][0]
 
 
 def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
     monkeypatch.setattr(process, "LOCK_TIMEOUT", 0.1)
     with process.locked("another", tmp_path / "tiny-3.npz"):
-        run("tiny", data, seed=2, checkpoints=tmp_path, verbose=False)
+        run("tiny", data, seed=2, checkpoints=tmp_path)
         with pytest.raises(ValueError, match="tiny-3"):
-            run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True, verbose=False)
-    run("tiny", data, seed=3, checkpoints=tmp_path, verbose=False)
+            run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True)
+    run("tiny", data, seed=3, checkpoints=tmp_path)
 
 
 def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(tmp_path))
     for name, seed in (("quick", 0), ("three", 2), ("three", 3)):
         command(name, "--seed", seed, "--record", "~/r.csv", "--header", "ImageId,Label")
-    model, _ = run("three", data, seed=3, verbose=False)
+    model, _ = run("three", data, seed=3)
     predictions = model.predict(data["X_test"])
     assert np.array_equal(read_submission("submission.csv", 50), predictions)
     assert Path("checkpoints/tiny-4.npz").exists()  # also from workers that began elsewhere
@@ -223,8 +220,7 @@ def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, mo
 def test_command_with_other_settings(command, data, tmp_path):
     command("tiny", "--set", "hidden_dim=[7,6]", "--set", "num_epochs=2", "--record", "r.csv")
     command("tiny")  # with a checkpoint of its own
-    settings = {"hidden_dim": [7, 6], "num_epochs": 2}
-    model, table = run("tiny", data, settings=settings, verbose=False)
+    model, table = run("tiny", data, settings={"hidden_dim": [7, 6], "num_epochs": 2})
     assert model.networks[0].params["W2"].shape == (7, 6)
     assert table["network"].tolist() == ["tiny-hidden_dim=[7, 6]-num_epochs=2"]
     recipe = "tiny --set hidden_dim=[7, 6] --set num_epochs=2"
@@ -239,8 +235,8 @@ def test_stopped_command_goes_on(command, tiny, data, tmp_path, monkeypatch, for
     assert not Path("submission.csv").exists()
     command("tiny")
     assert len(read_submission("submission.csv")) == 50
-    stopped, _ = run("tiny", data, verbose=False)
-    whole, _ = run("tiny", data, checkpoints=tmp_path / "whole", verbose=False)
+    stopped, _ = run("tiny", data)
+    whole, _ = run("tiny", data, checkpoints=tmp_path / "whole")
     assert same(stopped.networks[0], whole.networks[0])
 
 
@@ -261,10 +257,9 @@ recipes.main()
 
 def slow_command(folder, place):
     """Return the command that runs the script, with files of that name."""
-    script, out = Path(f"{place}.py"), f"{place}.csv"
-    script.write_text(SLOW)
-    options = "--data", folder, "--checkpoints", place, "--out", out
-    return [sys.executable, script, "quick", *options]
+    Path(f"{place}.py").write_text(SLOW)
+    options = "--data", folder, "--checkpoints", place, "--out", f"{place}.csv"
+    return [sys.executable, f"{place}.py", "quick", *options]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
@@ -298,31 +293,26 @@ def test_readme_says_what_was_measured():
     lines = (ROOT / "leaderboard/README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")] for line in lines]
     said = {row[1]: row[-7:-1] for row in rows if row[1:] and row[1].split(" ")[0] in RECIPES}
-    measured = {}
-    for row in summary().to_dict("records"):
-        errors = [f"{row[name]:.2%}" for name in ("validation error", "test error", "worst")]
-        errors = ["" if error == "nan%" else error for error in errors]
-        amounts = [f"{row[name]:.1f}" for name in ("TFLOP", "minutes")]
-        measured[row["recipe"]] = [str(row["seeds"]), *errors, *amounts]
-    assert said == measured
+    measured = summary().set_index("recipe")
+    for name in ("validation error", "test error", "worst"):
+        measured[name] = measured[name].map("{:.2%}".format).replace("nan%", "")
+    for name in ("TFLOP", "minutes"):
+        measured[name] = measured[name].map("{:.1f}".format)
+    assert said == {recipe: [*map(str, row)] for recipe, row in measured.T.items()}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"name": "deeper"}, ValueError, "name"),
-        ({"data": {}}, ValueError, "X_train"),
-        ({"seed": -1}, ValueError, "seed"),
-        ({"workers": 0}, ValueError, "workers"),
-        ({"checkpoints": __file__}, ValueError, "checkpoints"),
-        ({"settings": {"elastic": 1.0}}, ValueError, "elastic"),
-        ({"settings": {"hidden_dim": "a"}}, TypeError, "hidden_dim"),
-    ],
-)
-def test_bad_arguments_name_themselves(arguments, error, message, tiny, data, tmp_path):
-    options = {"name": "tiny", "data": data, "checkpoints": tmp_path, **arguments}
-    with pytest.raises(error, match=message):
-        run(**options)
+def test_bad_arguments_name_themselves(tiny, data, tmp_path):
+    for name, wrong, error in (
+        ("name", {"name": "deeper"}, ValueError),
+        ("X_train", {"data": {}}, ValueError),
+        ("seed", {"seed": -1}, ValueError),
+        ("workers", {"workers": 0}, ValueError),
+        ("checkpoints", {"checkpoints": __file__}, ValueError),
+        ("elastic", {"settings": {"elastic": 1.0}}, ValueError),
+        ("hidden_dim", {"settings": {"hidden_dim": "a"}}, TypeError),
+    ):
+        with pytest.raises(error, match=name):
+            run(**{"name": "tiny", "data": data, "checkpoints": tmp_path, **wrong})
 
 
 def test_ensemble_takes_the_mean_of_the_scores(rng):
@@ -356,9 +346,8 @@ def test_every_setting_of_a_recipe_can_be_changed(training):
     assert ("num_filters" in before) == (shapes[0] == (2, 1, 5, 5))
     if training.transform:
         X = np.random.default_rng(0).random((3, 1, 28, 28))
-        out = changed.transform(X, np.random.default_rng(1))
         expected = distort(X, np.random.default_rng(1), grid=5, **STRENGTHS)
-        np.testing.assert_array_equal(out, expected)
+        np.testing.assert_array_equal(changed.transform(X, np.random.default_rng(1)), expected)
 
 
 def test_settings_are_looked_up(tiny):
@@ -367,14 +356,12 @@ def test_settings_are_looked_up(tiny):
     def network(width, *, noise=0.1, seed=None):
         return width, noise, seed
 
-    training = tiny._replace(network=partial(network, 3), transform=lambda X, rng, radius=2: radius)
-    changed = variant(training, {"noise": 0.2, "radius": 5})
-    assert changed.network(seed=1) == (3, 0.2, 1)
-    assert changed.transform(None, None) == 5
-    assert variant(changed, {"transform": None}).transform is None
+    training = tiny._replace(network=partial(network, 3), transform=distort)
+    changed = variant(training, {"noise": 0.2, "transform": None})
+    assert (changed.network(seed=1), changed.transform) == ((3, 0.2, 1), None)
     for name in ("elastic", "seed", "name", "network", "X", ""):
         with pytest.raises(ValueError, match="name must be a setting of tiny"):
-            variant(training, {name: 1.0})
+            variant(changed, {name: 1.0})
 
 
 def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, folder):
@@ -394,15 +381,12 @@ def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, fold
     solver.model.params.update(solver.last_params)
     measure(predictor([tiny._replace(shifted=True)], [solver.model]))
     row = run_trial(training, held_out(folder), seed=3, verbose=False)
+    assert row["TFLOP"] == round(flop(training, X[:350]) / 1e12, 2)
     expected = *np.mean(measured[2:5], axis=0), *measured[5]
     names = "error", "cross-entropy", "shifted error", "shifted cross-entropy"
     assert [row[name] for name in names] == pytest.approx(expected, abs=1e-6)
-    assert row["TFLOP"] == round(flop(training, X[:350]) / 1e12, 2)
-
-
-def test_a_trial_that_diverges_has_no_error(tiny, folder):
     row = run_trial(tiny._replace(learning_rate=1e30), held_out(folder), verbose=False)
-    assert np.isnan([row["error"], row["cross-entropy"], row["shifted error"]]).all()
+    assert np.isnan([row[name] for name in names[:3]]).all()  # as it diverges
 
 
 def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
@@ -420,29 +404,35 @@ def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--held-out", "--set", "elastic=1"], "elastic"),
-        (["--held-out", "--set", "hidden_dim=[0"], "hidden_dim"),
-        (["--held-out", "--all-images"], "--held-out"),
-        (["--note", "a"], "--note"),
-        (["--held-out", "--record", "runs.csv"], "runs.csv"),
-        (["--record", "missing/record.csv"], "missing"),
-        (["--out", "missing/out.csv"], "missing"),
-        (["--header", "id,label"], "--header"),
-    ],
-)
-def test_what_does_not_fit_is_found_before_the_training(words, message, command, tmp_path, capsys):
+UNFIT = {  # words of a command: what is said of them
+    "--held-out --set elastic=1": "elastic",
+    "--held-out --set hidden_dim=[0": "hidden_dim",
+    "--held-out --all-images": "--held-out",
+    "--note a": "--note",
+    "--held-out --record runs.csv": "runs.csv",
+    "--record missing/record.csv": "missing",
+    "--out missing/out.csv": "missing",
+    "--header id,label": "--header",
+}
+
+
+@pytest.mark.parametrize("words", UNFIT)
+def test_what_does_not_fit_is_found_before_the_training(words, command, tmp_path, capsys):
     (tmp_path / "runs.csv").write_text(f"{','.join(RUN_COLUMNS)}\n")
     with pytest.raises(SystemExit) as stopped:
-        command("tiny", *words)
-    assert message in f"{stopped.value.code} {capsys.readouterr().err}"
+        command("tiny", *words.split())
+    assert UNFIT[words] in f"{stopped.value.code} {capsys.readouterr().err}"
     assert not list(tmp_path.glob("checkpoints/*.npz"))
 
 
-def test_several_runs_begin_one_file(tmp_path):
-    path = tmp_path / "runs.csv"
+def test_several_runs_begin_one_file(tmp_path, monkeypatch):
+    path, to_csv = tmp_path / "runs.csv", pd.DataFrame.to_csv
+
+    def slow_to_csv(*arguments, **options):  # so that others find the file empty
+        time.sleep(0.01)
+        return to_csv(*arguments, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", slow_to_csv)
     rows = [{"recipe": "a", "seed": i} for i in range(24)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(partial(add_rows, path, RUN_COLUMNS), rows))
@@ -451,13 +441,10 @@ def test_several_runs_begin_one_file(tmp_path):
     header, *lines = path.read_text().splitlines()
     assert header == ",".join(RUN_COLUMNS)
     assert sorted(lines) == sorted([*(f"a,{i},,,," for i in range(24)), "b,24,,,,"])
-
-
-def test_a_file_that_is_no_table_is_named(tmp_path):
-    for content in (b"", b"a,b\n1,2\n", b"\0\1\xff\xfe" * 50):
-        (tmp_path / "runs.csv").write_bytes(content)
+    for content in (b"", b"a,b\n1,2\n", b"\0\1\xff\xfe" * 50):  # no table
+        path.write_bytes(content)
         with pytest.raises(ValueError, match=r"runs\.csv"):
-            summary(tmp_path / "runs.csv")
+            summary(path)
 
 
 def test_settings_of_recorded_trials_are_those_of_their_recipe():

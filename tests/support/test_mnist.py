@@ -1,31 +1,16 @@
 """Files of every format: which are used, what is in them, and what is said of the others."""
 
 import pickle
+import random
 import re
 import warnings
 
+import mnist_files
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mnist_files import (
-    IMAGES,
-    LABELS,
-    course_arrays,
-    csv,
-    csv_files,
-    gz,
-    idx,
-    idx_files,
-    keras_arrays,
-    load,
-    mat,
-    npz,
-    write,
-)
+from mnist_files import IMAGES, LABELS, course, csv, csv_files, gz, idx, idx_files, load, npz, write
 
 import data_utils
-from data_utils import load_mnist
 
 X1, Y1 = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 X2, Y2 = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -47,13 +32,25 @@ def without(files, *names):
 # ------------------------------------------------------------------ what is read
 
 GRID = [f"{i}x{j}" for i in range(1, 29) for j in range(1, 29)]
-DOUBLES = {name: array.astype(float) for name, array in course_arrays().items()}
+DOUBLES = {name: array.astype(float) for name, array in course().items()}
 DOUBLES["test_data"] = IMAGES["test"][..., None] / 255
 QMNIST = {f"qmnist-{part}-images-idx3-ubyte.gz": gz(idx(IMAGES[part])) for part in IMAGES}
 QMNIST |= {f"qmnist-{part}-labels-idx2-int.gz": gz(qmnist(part)) for part in IMAGES}
+PARTS = {f"{p}.npz": npz(**{f"x_{p}": IMAGES[p], f"y_{p}": LABELS[p]}) for p in IMAGES}
+TABLE, BOM = CSV["train.csv"], b"\xef\xbb\xbf"
+ROWS = TABLE.partition(b"\n")[2]
+TABLES = {  # a training set alone
+    "as it is": TABLE,
+    "255.0": re.sub(rb"(?<=\d)(?=[,\n])", b".0", ROWS),
+    "2.55e2": TABLE.replace(b",255,", b",2.55e2,", 1),
+    "quoted header, BOM, CRLF": BOM + TABLE.replace(b"label", b'"Label"').replace(b"\n", b"\r\n"),
+    "no header": ROWS,
+    "no header, BOM": BOM + ROWS,
+    "blank lines": TABLE.replace(b"\n", b"\n\n"),
+    "no last line end": TABLE[:-1],
+}
 GOOD = {
     "idx": IDX,
-    "idx.gz": idx_files(suffix=".gz", pack=gz),
     "idx, half of them gzipped": without(IDX, X1) | {f"{X1}.gz": gz(IDX[X1])},
     "idx with dots": {name.replace("-idx", ".idx"): content for name, content in IDX.items()},
     "idx, gzipped without saying so": {name: gz(content) for name, content in IDX.items()},
@@ -62,79 +59,51 @@ GOOD = {
     "torchvision": idx_files("MNIST/raw/") | idx_files("MNIST/raw/", ".gz", gz),
     "torchvision, parent": idx_files("raw/"),
     "kaggle": KAGGLE | {"sample_submission.csv": b"ImageId,Label\n1,0\n"},
-    "csv.gz": csv_files(suffix=".gz", pack=gz),
     "csv beside csv.gz": CSV | csv_files(suffix=".gz", pack=gz),
     "csv with names of a grid": csv_files("mnist_", names=GRID),
-    "keras": {"mnist.npz": npz(**keras_arrays()), "readme.txt": b"hello"},
-    "npz of one part each": {
-        f"{part}.npz": npz(**{f"x_{part}": IMAGES[part], f"y_{part}": LABELS[part]})
-        for part in IMAGES
-    },
-    "course npz": {"mnist.npz": npz(**course_arrays())},
+    "keras": {"mnist.npz": npz(**mnist_files.keras()), "readme.txt": b"hello"},
+    "npz of one part each": PARTS,
     "course npz of doubles": {"mnist.npz": npz(**DOUBLES)},
-    "mat": {"mnist.mat": mat(**course_arrays())},
-    "mat with keras' names": {"mnist.mat": mat(**keras_arrays())},
-    "mat of doubles": {"mnist.mat": mat(False, **DOUBLES, unrelated="text")},
-    "training set alone": {"train.csv": CSV["train.csv"]},
+    "mat with keras' names": {"mnist.mat": mnist_files.mat(**mnist_files.keras())},
+    "mat of doubles": {"mnist.mat": mnist_files.mat(False, **DOUBLES, unrelated="text")},
+    **{name: {"train.csv": table} for name, table in TABLES.items()},
+    **{f"{name}, gzipped": {"train.csv": gz(table)} for name, table in TABLES.items()},
     "first level": IDX | idx_files("fashion/", labels=OTHERS),
     "hidden files": IDX | {f".{X1}.tmp": b"\0", "._t10k-images-idx3-ubyte": b"", ".git/x.npz": b""},
     "no data": IDX | {"notes.txt": b"7,8", "report.docx": b"PK", "latest.csv": b"Id,Category"},
 }
-NO_TEST_LABELS = (
-    "kaggle", "training set alone", "course npz", "course npz of doubles", "mat", "mat of doubles",
-)  # fmt: skip
+NO_TEST_LABELS = "kaggle", "course npz of doubles", "mat of doubles"
 
 
 @pytest.mark.filterwarnings("error:load_mnist")
 @pytest.mark.parametrize("name", GOOD)
 def test_good_files(name, tmp_path):
     data = load(write(tmp_path, GOOD[name]))
-    assert {"X_train", "y_train"} <= data.keys()
-    for part in "train", "test":
-        if f"X_{part}" in data:
-            X = data[f"X_{part}"]
-            assert (X.dtype, X.shape[1:], X.flags.writeable) == (np.uint8, (1, 28, 28), True)
-            np.testing.assert_array_equal(X[:, 0], IMAGES[part])
-        if f"y_{part}" in data:
-            assert data[f"y_{part}"].dtype == np.int64
-            np.testing.assert_array_equal(data[f"y_{part}"], LABELS[part])
-    has_test_labels = name not in NO_TEST_LABELS
-    assert ("X_test" in data, "y_test" in data) == (name != "training set alone", has_test_labels)
+    expected = {f"X_{part}": images[:, None] for part, images in IMAGES.items()}
+    expected |= {f"y_{part}": labels for part, labels in LABELS.items()}
+    if name in NO_TEST_LABELS:
+        del expected["y_test"]
+    if GOOD[name].keys() == {"train.csv"}:
+        del expected["X_test"], expected["y_test"]
+    assert data.keys() == {*expected, "X_val", "y_val"}
+    for key, array in expected.items():
+        assert data[key].dtype == (np.uint8 if key[0] == "X" else np.int64)
+        np.testing.assert_array_equal(data[key], array)
+        assert data[key].flags.writeable
 
 
 SHAPES = [((784,), (40,)), ((28, 28), (40, 1)), ((1, 28, 28), (1, 40)), ((28, 28, 1), (40,))]
 
 
-@pytest.mark.parametrize(("shape", "label_shape"), SHAPES)
 @pytest.mark.parametrize("dtype", ["u1", "i2", ">i4", "u8", "f4", ">f8"])
 @pytest.mark.parametrize("order", "CF")
-def test_arrays_of_any_shape_and_dtype(shape, label_shape, dtype, order, tmp_path):
-    images = np.asarray(IMAGES["train"].reshape(40, *shape), dtype=dtype, order=order)
-    labels = LABELS["train"].reshape(label_shape).astype(dtype)
-    data = load(write(tmp_path, {"m.npz": npz(training_data=images, training_labels=labels)}))
-    np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
-    np.testing.assert_array_equal(data["y_train"], LABELS["train"])
-
-
-TABLE = CSV["train.csv"]
-TABLES = {  # training set as CSV
-    "255.0": re.sub(rb"(?<=\d)(?=[,\n])", b".0", TABLE.partition(b"\n")[2]),
-    "2.55e2": TABLE.replace(b",255,", b",2.55e2,", 1),
-    "quoted header, BOM, CRLF": b"\xef\xbb\xbf"
-    + TABLE.replace(b"label", b'"Label"').replace(b"\n", b"\r\n"),
-    "no header": TABLE.partition(b"\n")[2],
-    "no header, BOM": b"\xef\xbb\xbf" + TABLE.partition(b"\n")[2],
-    "blank lines": TABLE.replace(b"\n", b"\n\n"),
-    "no last line end": TABLE[:-1],
-}
-
-
-@pytest.mark.parametrize("pack", [bytes, gz])
-@pytest.mark.parametrize("name", TABLES)
-def test_csv(name, pack, tmp_path):
-    data = load(write(tmp_path, {"train.csv": pack(TABLES[name])}))
-    np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
-    np.testing.assert_array_equal(data["y_train"], LABELS["train"])
+def test_arrays_of_any_shape_and_dtype(dtype, order, tmp_path):
+    for shape, label_shape in SHAPES:
+        images = np.asarray(IMAGES["train"].reshape(40, *shape), dtype=dtype, order=order)
+        labels = LABELS["train"].reshape(label_shape).astype(dtype)
+        data = load(write(tmp_path, {"m.npz": npz(training_data=images, training_labels=labels)}))
+        np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
+        np.testing.assert_array_equal(data["y_train"], LABELS["train"])
 
 
 # ------------------------------------------------------------------ units of pixels
@@ -144,8 +113,8 @@ FRACTIONS = {part: images / 255 for part, images in IMAGES.items()}
 UNITS = {  # from images to files
     "idx": lambda images: idx_files(images=images),
     "csv": lambda images: csv_files(images=images),
-    "npz": lambda images: {"mnist.npz": npz(**course_arrays(images))},
-    "mat": lambda images: {"mnist.mat": mat(**course_arrays(images))},
+    "npz": lambda images: {"mnist.npz": npz(**course(images))},
+    "mat": lambda images: {"mnist.mat": mnist_files.mat(**course(images))},
 }
 KINDS = [(kind, dtype) for kind in ("csv", "npz", "mat") for dtype in ("f4", "f8")]
 INTEGERS = [(kind, "u1") for kind in UNITS] + [("npz", "i1"), ("npz", "f2")]
@@ -178,86 +147,52 @@ BESIDE = {  # name: (files that lie beside a set, what a warning says of them)
     "images without labels": ({"a-" + X1: IDX[X1]}, f"{UNUSED}a-{X1}"),
     "npz": ({"x.npz": UNKNOWN}, r"x\.npz: .*found arr_0"),
     "npz, cut": ({"x.npz": UNKNOWN[:-9]}, r"x\.npz: BadZipFile"),
-    "mat": ({"x.mat": mat(a=IMAGES["train"])}, r"x\.mat: .*found a"),
     "csv": ({"train.csv": b"PassengerId,Name\n1,Ann\n"}, r"train\.csv: "),
     "pickle": ({"mnist.pkl.gz": gz(pickle.dumps([1]))}, r"mnist\.pkl\.gz: expected IDX"),
+    "test labels": ({Y2: IDX[Y2]}, Y2),
     "folder": ({"fashion/notes.txt": b""}, None),
 }
 
 
-def used(folder):
-    """Read a folder; return the data and the text of the one warning, or None."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        data = load(folder)
-    for warning in caught:
-        assert warning.filename.endswith("mnist_files.py")  # where load_mnist is called
-    [text] = [str(warning.message) for warning in caught] or [None]
-    return data, text
-
-
-@pytest.mark.parametrize("place", ["", "MNIST/raw/"])
 @pytest.mark.parametrize("name", BESIDE)
-def test_what_lies_beside_the_data_is_named(name, place, tmp_path):
+def test_what_lies_beside_the_data_is_named(name, tmp_path):
     files, said = BESIDE[name]
-    training = without(idx_files(place), f"{place}{X2}", f"{place}{Y2}")
     others = {n: content for n, content in files.items() if not n.startswith("kmnist-train")}
-    data, warning = used(write(tmp_path, training | others))
-    assert list(data) == ["X_train", "y_train", "X_val", "y_val"]
-    np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
-    assert (warning is None) == (said is None)
-    assert said is None or re.search(f"(?s)load_mnist: beside the data .*{said}", warning)
+    for place in "", "MNIST/raw/":
+        training = without(idx_files(place), f"{place}{X2}", f"{place}{Y2}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            data = load(write(tmp_path / str(len(place)), training | others))
+        assert list(data) == ["X_train", "y_train", "X_val", "y_val"]
+        np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
+        assert len(caught) == (said is not None)
+        for warning in caught:
+            assert warning.filename == mnist_files.__file__  # where load_mnist is called
+            assert re.search(f"(?s)load_mnist: beside .*{said}", str(warning.message))
 
 
-def test_test_labels_alone_are_not_used(tmp_path):
-    data, warning = used(write(tmp_path, without(IDX, X2)))
-    assert "y_test" not in data
-    assert re.search(f"{Y2}: test labels without images", warning)
-
-
-BOTH = {"a.npz": npz(**keras_arrays(), **course_arrays(labels=OTHERS))}
+BOTH = {"a.npz": npz(**mnist_files.keras(), **course(labels=OTHERS))}
 MIXED = {"a.npz": npz(x_train=IMAGES["train"], training_labels=LABELS["train"])}
 APART = {f"a/{X1}": IDX[X1], f"b/{Y1}": IDX[Y1]}
 OTHER_COPIES = idx_files(suffix=".gz", pack=gz, labels=OTHERS)
-COURSE_MAT = {"a.mat": mat(**course_arrays(labels=OTHERS))}
-COURSE_NPZ = {f"{name}.npz": npz(**course_arrays()) for name in "bc"}
+COURSE_NPZ = {f"{name}.npz": npz(**course()) for name in "bc"}
 EMNIST = idx_files("emnist-digits-") | idx_files("emnist-mnist-", ".gz", gz)
 SEVERAL = "several data sets.*"
 REFUSED = {  # name: (files, what the error says)
     "idx and csv": (IDX | csv_files(labels=OTHERS), rf"{SEVERAL}{X1}.*\n.*train\.csv"),
-    "csv and mat": (CSV | COURSE_MAT, rf"{SEVERAL}a\.mat.*\n.*train\.csv"),
     "two npz": (COURSE_NPZ, rf"{SEVERAL}b\.npz.*\n.*c\.npz"),
     "two names of idx": (EMNIST, rf"{SEVERAL}emnist-digits.*\n.*emnist-mnist"),
-    "two names of csv": (CSV | csv_files("mnist_"), rf"{SEVERAL}\n.*mnist_train\.csv"),
     "two folders": (idx_files("fashion/") | csv_files("b/"), rf"{SEVERAL}b/train.*\n.*fashion/t"),
     "two names of arrays": (BOTH, rf"{SEVERAL}a\.npz with Keras.*\n.*a\.npz with course"),
     "half of two names of arrays": (MIXED, rf"{UNUSED}a\.npz"),
     "images and labels in two folders": (APART, f"{UNUSED}a/{X1}"),
     "images without labels": ({X1: IDX[X1]}, f"{UNUSED}{X1}"),
-    "images without labels, csv": ({"train.csv": KAGGLE["test.csv"]}, rf"{UNUSED}train\.csv"),
     "test set alone": ({"test.csv": KAGGLE["test.csv"]}, rf"{UNUSED}test\.csv"),
     "copies that differ": (IDX | OTHER_COPIES, rf"{Y1}\.gz: differs from .*{Y1}; keep one"),
     "cut copy": (IDX | {f"{X1}.gz": gz(IDX[X1])[:-99]}, rf"{X1}\.gz: EOFError"),
     "zip": ({"archive.zip": UNKNOWN}, r"archive\.zip: expected IDX"),
-    "npy": ({"train_images.npy": b"\x93NUMPY"}, r"train_images\.npy: expected IDX"),
     "parquet": ({"mnist/train.parquet": b"PAR1"}, r"train\.parquet: expected IDX"),
 }
-
-
-def check_refused(files, said, folder, monkeypatch):
-    write(folder, files)
-    with pytest.raises(ValueError, match=f"(?s){said}"):
-        load(folder)
-    # where nobody asked for a folder, too: never the sample instead
-    monkeypatch.delenv("MNIST_DIR", raising=False)
-    monkeypatch.setattr(data_utils, "DATASETS", folder)
-    with pytest.raises(ValueError, match=f"(?s){said}"):
-        load_mnist(download=False)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_one_data_set_is_an_error(name, tmp_path, monkeypatch):
-    check_refused(*REFUSED[name], tmp_path, monkeypatch)
 
 
 # ------------------------------------------------------------------ damaged files
@@ -276,6 +211,7 @@ class Bomb:
         return pytest.fail, ("unpickled",)
 
 
+CELLS = IMAGES["train"].astype(object)
 HUGE = b"\0\0\x08\x03" + b"\x7f" * 12
 DAMAGED_IDX = {
     "more": {Y1: IDX[Y1] + b"0"},
@@ -285,7 +221,6 @@ DAMAGED_IDX = {
     "27 rows": {X1: idx(IMAGES["train"][:, 1:])},
     "39 labels": {Y1: idx(LABELS["train"][1:])},
     "label 10": {Y1: idx([10] * 40)},
-    "test images": {X2: IDX[X2][:-1]},
     "test labels": {Y2: b""},
     "gzip and text": {X1: gz(IDX[X1]) + b"hello"},
     "qmnist of 7 columns": {Y1: qmnist("train", 7)},
@@ -293,52 +228,53 @@ DAMAGED_IDX = {
 DAMAGED_CSV = {
     "empty": b"",
     "header only": TABLE.partition(b"\n")[0],
-    "header cut": TABLE[:500],
     "row cut": TABLE[:-1000],
     "row too long": TABLE[:-1] + b",1\n",
     "bytes": TABLE + b"\xff\xfe",
     "another table": b"PassengerId,Survived\n1,0\n",
     "text": csv(pixel("x", object), LABELS["train"]),
     "nan": csv(pixel("nan", object), LABELS["train"]),
-    "256": csv(pixel(256, int), LABELS["train"]),
-    "-1": csv(pixel(-1, int), LABELS["train"]),
-    "1.5": csv(pixel(1.5, object), LABELS["train"]),
     "label 10": csv(IMAGES["train"], LABELS["train"] + 1),
 }
 DAMAGED_ARRAYS = {  # in .npz and .mat
     "strings": {"training_data": np.array(["a"] * 40)},
-    "complex": {"training_data": IMAGES["train"] + 1j},
     "scalar": {"training_data": 3},
     "nan": {"training_data": pixel(np.nan)},
-    "inf": {"training_data": pixel(np.inf)},
     "-1": {"training_data": pixel(-1)},
     "256": {"training_data": pixel(256, np.int64)},
     "1.5": {"training_data": pixel(1.5)},
     "colour": {"training_data": np.zeros((40, 3, 28, 28))},
     "labels in 2 dimensions": {"training_labels": np.zeros((4, 10))},
     "labels nan": {"training_labels": np.full(40, np.nan)},
-    "labels 0.5": {"training_labels": np.full(40, 0.5)},
     "39 labels": {"training_labels": np.zeros(39)},
 }
-NPZ, MAT = npz(**keras_arrays()), mat(**course_arrays())
+NPZ, MAT = npz(**mnist_files.keras()), mnist_files.mat(**course())
 BAD = {
     **{f"idx, {name}": IDX | files for name, files in DAMAGED_IDX.items()},
     **{f"csv, {name}": {"train.csv": content} for name, content in DAMAGED_CSV.items()},
-    **{f"npz, {n}": {"m.npz": npz(**course_arrays(**a))} for n, a in DAMAGED_ARRAYS.items()},
-    **{f"mat, {n}": {"m.mat": mat(**course_arrays(**a))} for n, a in DAMAGED_ARRAYS.items()},
-    "npz, objects": {"m.npz": npz(**course_arrays(training_data=np.array([Bomb()])))},
+    **{f"npz, {n}": {"m.npz": npz(**course(**a))} for n, a in DAMAGED_ARRAYS.items()},
+    **{f"mat, {n}": {"m.mat": mnist_files.mat(**course(**a))} for n, a in DAMAGED_ARRAYS.items()},
+    "npz, objects": {"m.npz": npz(**course(training_data=np.array([Bomb()])))},
     "npz, pickle": {"m.npz": pickle.dumps(Bomb())},
-    "mat, cells": {"m.mat": mat(**course_arrays(training_data=IMAGES["train"].astype(object)))},
+    "mat, cells": {"m.mat": mnist_files.mat(**course(training_data=CELLS))},
     "mat 7.3": {"m.mat": b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\x89HDF"},
     **{f"{name}, text": {name: b"<html>"} for name in ("m.npz", "m.mat", X1)},
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_damaged_file_is_named(name, tmp_path, monkeypatch):
-    files = BAD[name]
+for name, files in BAD.items():
     [bad] = [n for n in files if files[n] != IDX.get(n)]
-    check_refused(files, rf"/{bad}: ", tmp_path, monkeypatch)
+    REFUSED[name] = (files, f"/{bad}: ")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_one_whole_data_set_is_an_error(name, tmp_path, monkeypatch):
+    files, said = REFUSED[name]
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setattr(data_utils, "DATASETS", write(tmp_path, files))
+    for asked in tmp_path, None:  # where nobody asked for a folder, too: never the sample instead
+        with pytest.raises(ValueError, match=f"(?s){said}"):
+            load(asked)
 
 
 CHANGED = {
@@ -351,33 +287,26 @@ CHANGED = {
 
 
 @pytest.mark.filterwarnings("ignore:load_mnist")  # of test images whose name has changed
-@pytest.mark.parametrize("name", ["idx", "idx.gz", "csv", "npz"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_file_with_changed_bytes_is_read_or_refused(name, data, tmp_path):
-    bad, files = CHANGED[name]
-    content = bytearray(files[bad])
-    # most changes go where headers are
-    near = st.one_of(st.integers(0, 300), st.integers(-300, -1), st.integers(0, len(content) - 1))
-    for i, value in data.draw(st.lists(st.tuples(near, st.integers(0, 255)), max_size=4)):
-        content[i] = value
-    write(tmp_path, {**files, bad: bytes(content)})
-    try:
-        result = load(tmp_path)
-    except ValueError as error:
-        outcome = bad in str(error)
-    else:
-        X, y = result["X_train"], result["y_train"]
-        outcome = X.dtype == np.uint8 and len(X) == len(y) > 0 and y.min() >= 0 and y.max() <= 9
-    assert outcome
-
-
-@pytest.mark.parametrize("name", ["idx", "idx.gz", "npz", "mat"])
-def test_any_cut_is_noticed(name, tmp_path):
-    bad, files = CHANGED[name]
+@pytest.mark.parametrize("name", CHANGED)
+def test_file_that_is_cut_or_changed(name, tmp_path):
+    (bad, files), rng = CHANGED[name], random.Random(0)
+    content, size = files[bad], len(files[bad])
     write(tmp_path, files)
-    size = len(files[bad])
-    for length in *range(40), *range(40, size, 997), *range(size - 40, size):
-        (tmp_path / bad).write_bytes(files[bad][:length])
+    lengths = [*range(40), *range(40, size, 997), *range(size - 40, size)]
+    for length in lengths if name != "csv" else []:  # nothing says how many rows it has
+        (tmp_path / bad).write_bytes(content[:length])
         with pytest.raises(ValueError, match=bad):
             load(tmp_path)
+    for _ in range(50 if name != "mat" else 0):
+        changed = bytearray(content)
+        for _ in range(rng.randint(1, 4)):  # most of them where headers are
+            i = rng.choice([rng.randrange(300), rng.randrange(-300, 0), rng.randrange(size)])
+            changed[i] = rng.randrange(256)
+        (tmp_path / bad).write_bytes(changed)
+        try:
+            data = load(tmp_path)
+        except ValueError as error:
+            assert bad in str(error)  # noqa: PT017
+        else:
+            assert len(data["X_train"]) == len(data["y_train"]) > 0
+            assert (data["X_train"].dtype, {*data["y_train"]} <= {*range(10)}) == (np.uint8, True)

@@ -14,10 +14,9 @@ from support.process import keep_freed_memory
 def test_memory_of_a_distortion_is_used_again(rng):
     X = rng.integers(0, 256, (128, 1, 28, 28), dtype=np.uint8)
     keep_freed_memory()
-    for _ in range(5):
-        distort(X, rng)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        distort(X, rng)
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    for repetitions in 5, 20:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(repetitions):
+            distort(X, rng)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     assert faults / 20 < 500  # pages fetched again in each; 5,000 where none is kept
