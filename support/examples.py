@@ -133,7 +133,7 @@ def accuracy(function, model, X, y, batch_size):
                 f"from 0 on, got {labels.max()}"
             )
         num_right += np.count_nonzero(scores.argmax(axis=1) == labels)
-    return num_right / len(y)
+    return float(num_right / len(y))
 
 
 def predict_labels(function, model, X, batch_size):
