@@ -4,7 +4,7 @@
 
 Each folder or zip file in FOLDER is the hand-in of the student of that name. The table has a row a
 student and a column a part; what each is told stands in a text file in the folder ``grades`` beside
-it. A command that was interrupted goes on where it stopped, and grades anew what has changed.
+it. A command that was interrupted goes on where it stopped, and grades again what has changed.
 """
 
 import argparse
