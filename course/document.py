@@ -134,7 +134,7 @@ def _announce(block):
 
 
 def _is_caption(block):
-    """Whether a paragraph begins with bold **Figure 3.** or **Table 2.**"""
+    """Tell if a paragraph begins with bold **Figure 3.** or **Table 2.**"""
     start = block["c"][:1] if block["t"] == "Para" else []
     number = re.compile(r"(Figure|Table) \d+\.")
     return any(part["t"] == "Strong" and number.fullmatch(_text(part["c"])) for part in start)

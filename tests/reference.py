@@ -56,7 +56,7 @@ def as_in_networks(*arrays):
 
 
 def listed(gradients):
-    """What a backward returns, of one input or of several."""
+    """List what a backward returns, of one input or of several."""
     return gradients if isinstance(gradients, tuple) else [gradients]
 
 

@@ -231,7 +231,7 @@ def test_what_cannot_be_shown(function, arguments, name):
 
 
 def shown(texts):
-    """What a reader sees of texts; matplotlib typesets those with two bare dollar signs."""
+    """Return what a reader sees of texts; matplotlib typesets those with two bare dollar signs."""
     contents = [text.get_text() for text in texts]
     assert not any((text.count("$") - text.count(r"\$")) > 1 for text in contents)
     return [text.replace(r"\$", "$").removeprefix(" ") for text in contents]

@@ -55,7 +55,7 @@ def test_the_starter_has_none(starter_files):
 
 
 def test_wrong_functions_of_all_parts_at_once(root):
-    """What `test_autograder_wrong` says of each, in processes of their own."""
+    """Hold what `test_autograder_wrong` says of each, in processes of their own."""
     added, expected = {}, {}
     for number, part in enumerate(POINTS):
         files, lost, words = wrong(part, number % 2)

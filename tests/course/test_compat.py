@@ -48,7 +48,7 @@ def toy(shape, rng):
 
 
 def check_gradients(model, X, y):
-    """What these notebooks do with every network: numerical gradients by name."""
+    """Do what these notebooks do with every network: numerical gradients by name."""
     loss, grads = model.loss(X, y)
     assert np.isfinite(loss)
     for name, ours in grads.items():

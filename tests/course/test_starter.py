@@ -108,7 +108,7 @@ def cleared(contents):
 
 
 def leaks(contents):
-    """What was cleared in one place and stands in another."""
+    """Find what was cleared in one place and stands in another."""
     lines, formulas = lines_of_bodies()
     sought = formulas | set(cleared(contents))
     assert len(lines) > 60

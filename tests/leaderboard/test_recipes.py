@@ -351,7 +351,7 @@ def test_every_setting_of_a_recipe_can_be_changed(training):
 
 
 def test_settings_are_looked_up(tiny):
-    """What a network or a transform will take can be set without more code."""
+    """Set what a network or a transform will take, without more code."""
 
     def network(width, *, noise=0.1, seed=None):
         return width, noise, seed

@@ -28,7 +28,7 @@ class GlobalState(np.random.Generator):
 
 
 class FollowsGlobalState:
-    """What makes a `Network` that of the course, as the first base of its class.
+    """Make a `Network` that of the course, as the first base of its class.
 
     Weights follow the global state, and dropout too or, with a seed, drops the same units at each
     call; a Generator as seed is what both draw from. Running variances start at 0.
