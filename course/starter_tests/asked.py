@@ -17,7 +17,7 @@ SINGLE = 1e-5  # of arrays of float32
 
 
 class Wrong(Exception):
-    """Say what is wrong with a function, in words for who wrote it; question and answers, if known."""
+    """Say what is wrong with a function to who wrote it; question and answers, if known."""
 
     question = got = expected = None
 
