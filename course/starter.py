@@ -77,7 +77,8 @@ def _requirements(text, imported):
     """Return the lines of requirements for packages that are imported, and for tools."""
     groups = []
     for title, *lines in map(str.splitlines, text.split("\n\n")):
-        needed = [line for line in lines if re.match(r"\w+", line)[0] in {*TOOLS, *imported}]
+        names = [re.match(r"[\w-]+", line)[0].removesuffix("-binary") for line in lines]
+        needed = [x for x, name in zip(lines, names, strict=True) if name in {*TOOLS, *imported}]
         groups += ["\n".join([title, *needed])] if needed else []
     return "\n\n".join(groups) + "\n"
 

@@ -20,7 +20,7 @@ MATHEMATICS = ["layers", "normalization", "conv", "fast/winograd", "fc_net", "co
                "gradient_check"]  # fmt: skip
 HEAVY = ["tqdm", "pandas", "scipy", "matplotlib", "pooch", "optuna", "threadpoolctl"]
 # Requirements that are called otherwise, and those that nothing imports and the notebook runs in.
-CALLED = {"pypandoc-binary": "pypandoc", "jupyterlab": "lab"}
+CALLED = {"pypandoc-binary": "pypandoc", "jupyterlab": "lab", "pytest-xdist": "pytest"}
 RUNS_IN = {"ipykernel", "ipywidgets"}
 COMMANDS = ROOT / "README.md", ROOT / ".ci" / "run"
 

@@ -289,6 +289,7 @@ def client(folder, **options):
     return run, {**os.environ, "MNIST_DIR": str(folder / "data")}
 
 
+@pytest.mark.slow
 @pytest.mark.sample
 def test_hand_in_of_a_starter_in_which_nothing_is_written(folder):
     run, environment = client(folder, timeout=300, allow_errors=True)
