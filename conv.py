@@ -216,8 +216,8 @@ def max_pool_forward(x, pool_param):
     columns = [every(stride, q, out_w) for q in range(width)]
     slices = [np.s_[row, :, column] for row in rows for column in columns]
     out = reduce(np.maximum, [image[pixels] for pixels in slices])
-    overlap = stride < max(height, width)
-    return to_nchw(out.copy()), (image, slices, overlap, out)  # the copy is the caller's
+    # The copy is the caller's, to change at will.
+    return to_nchw(out.copy()), (image, slices, stride < max(height, width), out)
 
 
 def max_pool_backward(dout, cache):

@@ -38,6 +38,7 @@ def sgd(w, dw, config=None):
     array([0.5])
     """
     config = _prepare("sgd", w, dw, config)
+    check_number("sgd", learning_rate=config["learning_rate"])  # no state tells a later step
     w -= config["learning_rate"] * dw
     return w, config
 
@@ -130,7 +131,7 @@ def complete_config(rule, w, config):
     """Add to a rule's config for the parameter w the defaults and the state that it lacks."""
     config = {} if config is None else config
     check_kind(rule, dict, "a dict", config=config)
-    if not STATE[rule] or any(key not in config for key in (*DEFAULTS[rule], *STATE[rule])):
+    if any(key not in config for key in (*DEFAULTS[rule], *STATE[rule])):
         given = {key: config[key] for key in DEFAULTS[rule] if key in config}
         config.update(complete_options(rule, rule, given))
         for key in STATE[rule]:
