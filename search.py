@@ -31,6 +31,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -72,13 +73,20 @@ RESULTS = ("outcome", "training accuracy", "validation accuracy", "epochs", "sec
 
 
 def two_layer(trial):
-    """Return the settings that an Optuna trial suggests for the two-layer network."""
+    """Return the settings that an Optuna trial suggests for the two-layer network.
+
+    Numbers have three digits, as they are printed, so that what is printed can be typed in.
+    """
+
+    def number(name, low, high, **options):
+        return float(f"{trial.suggest_float(name, low, high, **options):.3g}")
+
     return {
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 1.0, log=True),
-        "lr_decay": trial.suggest_float("lr_decay", 0.6, 1.0),
+        "learning_rate": number("learning_rate", 0.01, 1.0, log=True),
+        "lr_decay": number("lr_decay", 0.6, 1.0),
         "batch_size": trial.suggest_categorical("batch_size", [50, 100, 200, 400]),
         "hidden_dim": [trial.suggest_categorical("hidden units", [50, 100, 200, 400, 800])],
-        "weight_scale": trial.suggest_float("weight_scale", 1e-3, 0.3, log=True),
+        "weight_scale": number("weight_scale", 1e-3, 0.3, log=True),
     }
 
 
@@ -200,7 +208,8 @@ def search(
     check_integer("search", num_trials=num_trials)
     study = open_stored("search", storage, name, pruner, fresh)
     parts = study, _identity(data, suggest), partial(_suggested, suggest), num_trials
-    task = partial(delayed(_run_trial), *parts, data, int(seed))
+    # A thread sends each task its study, while this one reads the study and so changes its cache.
+    task = partial(delayed(_run_trial), deepcopy(study), *parts[1:], data, int(seed))
     with tqdm(total=num_trials, unit="trial", disable=not verbose) as bar:
         try:
             while trial_ids := _unfinished(*parts, bar):

@@ -17,15 +17,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from support.checks import check_integer, check_kind, describe
-from support.examples import check_labels
 
 # How the columns of the notebook's tables are written.
 FORMATS = {
     **dict.fromkeys(("training accuracy", "validation accuracy", "test accuracy"), "{:.2%}"),
-    **dict.fromkeys(("error", "validation error", "test error", "worst"), "{:.2%}"),
+    **dict.fromkeys(("training", "validation", "mean", "training std", "validation std"), "{:.2%}"),
+    **dict.fromkeys(("error", "validation error", "test error", "std", "worst"), "{:.2%}"),
     **dict.fromkeys(("TFLOP", "minutes", "seconds"), "{:.1f}"),
     **dict.fromkeys(("learning_rate", "lr_decay", "reg", "weight_scale"), "{:.3g}"),
     "cross-entropy": "{:.4f}",
@@ -103,15 +103,6 @@ def show_images(images, titles=None, *, columns=10, cmap="gray_r", limits=None):
         ax.imshow(image, cmap=cmap, vmin=low, vmax=high)
         ax.set_title(_as_text(title), fontsize=9)
     return fig
-
-
-def show_weights(w, *, columns=10):
-    """Show first-layer weights w (H * H, M), a column an image: blue is < 0, red > 0, white 0."""
-    w = _as_numbers("show_weights", (2,), w=w)
-    if math.isqrt(len(w)) ** 2 != len(w):
-        raise ValueError(f"show_weights: w must be (H * H, M), got {w.shape}")
-    end = np.abs(w[np.isfinite(w)]).max(initial=0) or 1  # where all are 0, all are white
-    return show_images(w.T, columns=columns, cmap="RdBu_r", limits=(-end, end))
 
 
 def show_matrices(matrices, mark):
@@ -218,31 +209,6 @@ def plot_training(solvers, *, smooth=100):
     return fig
 
 
-def plot_confusion(labels, predicted, *, num_classes=10):
-    """Show how often each class was taken for each other one; right answers are left blank.
-
-    labels and predicted are integers, (N,).
-    """
-    labels = _as_numbers("plot_confusion", (1,), labels=labels)
-    predicted = _as_numbers("plot_confusion", (1,), predicted=predicted)
-    check_labels("plot_confusion", labels, predicted, ("labels", "predicted"))
-    check_labels("plot_confusion", predicted, labels, ("predicted", "labels"))
-    least = int(max(labels.max(), predicted.max())) + 1
-    check_integer("plot_confusion", least, num_classes=num_classes)
-    counts = np.zeros((num_classes, num_classes), int)
-    np.add.at(counts, (labels, predicted), 1)
-    mistakes = counts - np.diag(np.diag(counts))
-    fig, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-    image = ax.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(1, mistakes.max()))
-    for i, j in np.argwhere(mistakes):
-        colour = "white" if mistakes[i, j] > 0.6 * mistakes.max() else "black"
-        ax.text(j, i, mistakes[i, j], fontsize=8, color=colour, **CENTRED)
-    ticks = range(num_classes)
-    ax.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks)
-    fig.colorbar(image, ax=ax, label="images", ticks=MaxNLocator(integer=True))
-    return fig
-
-
 def plot_search(table, columns, importances):
     """Plot a search: error against each hyperparameter, importances, best error so far.
 
@@ -298,29 +264,32 @@ def plot_search(table, columns, importances):
     return fig
 
 
-def plot_architectures(table, *, values=("training accuracy", "validation accuracy")):
-    """Plot accuracies by depth and width of a network: mean and standard deviation over runs.
+def plot_architectures(table):
+    """Plot validation accuracy against learning rate: a panel a width, a line a depth.
 
-    table has one run a row, with the columns ``hidden layers``, ``width`` and values, one panel
-    each.
+    table has one run a row, with the columns ``width``, ``hidden layers``, ``learning_rate`` and
+    ``validation accuracy``. A point is the mean of runs, a bar their standard deviation. The axis
+    begins 5 percentage points below the best mean, or at the lowest.
     """
-    _check_table("plot_architectures", table, ["hidden layers", "width", *values])
-    size = 4.5 * len(values), 3.6
-    fig, [axes] = plt.subplots(1, len(values), figsize=size, squeeze=False, layout="constrained")
-    for ax, value in zip(axes, values, strict=True):
-        for i, (width, runs) in enumerate(table.groupby("width", dropna=False)):
-            # Moved a little to the side, so that the bars of two widths do not hide each other.
-            shift = 0.06 * i
-            ax.plot(runs["hidden layers"] + shift, runs[value], ".", ms=4, color=f"C{i}", alpha=0.6)
-            by_depth = runs.groupby("hidden layers")[value]
-            mean, std = by_depth.mean(), by_depth.std()
-            style = {"fmt": "o-", "capsize": 4, "color": f"C{i}"}
-            label = _as_text(f"width {width}")
-            ax.errorbar(mean.index + shift, mean, std, label=label, **style)
-        ax.set(xlabel="hidden layers", ylabel=_as_text(f"{value} (mean, std)"))
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
+    columns = ["width", "hidden layers", "learning_rate", "validation accuracy"]
+    _check_table("plot_architectures", table, columns)
+    widths = table.groupby("width", dropna=False)
+    size, shared = (4.5 * len(widths), 3.6), {"sharey": True, "squeeze": False}
+    fig, [axes] = plt.subplots(1, len(widths), figsize=size, layout="constrained", **shared)
+    for ax, (width, of_width) in zip(axes, widths, strict=True):
+        for depth, runs in of_width.groupby("hidden layers"):
+            by_rate = runs.groupby("learning_rate")["validation accuracy"].agg(["mean", "std"])
+            label = _as_text(f"{depth} hidden layer{'s' * (depth != 1)}")
+            ax.errorbar(by_rate.index, *by_rate.T.to_numpy(), fmt="o-", capsize=4, label=label)
+        ax.set(title=_as_text(f"{width} units"), xlabel="learning rate", xscale="log")
+        rates = sorted(of_width["learning_rate"].unique())
+        ax.set_xticks(rates, rates, minor=False)
+        ax.minorticks_off()
         ax.grid(alpha=0.3)
+    means = table.groupby(columns[:3])["validation accuracy"].mean()
+    axes[0].set_ylim(bottom=max(means.min(), means.max() - 0.05) - 0.002)
+    axes[0].set_ylabel("validation accuracy (mean, std)")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes[0].legend()
     return fig
 

@@ -65,7 +65,7 @@ def read_notebook(path):
 def make_pdf(notebook, fields, root):
     """The PDF: a title page with texts by the options of `FIELDS`, the notebook, its modules."""
     listings, missing = {}, sources.unanswered(notebook)
-    for name in sources.files(root, sources.MODULES):
+    for name in sources.files(root, sources.LISTED):
         try:
             listings[name] = (root / name).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
