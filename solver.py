@@ -209,9 +209,7 @@ class Solver:
         batch = self.order[start : start + self.batch_size]
         X, y = self.X_train[batch], self.y_train[batch]
         if self.transform:
-            X = self.transform(X, self.rng)
-            if np.shape(X)[:1] != y.shape:
-                raise ValueError(f"Solver: transform must return {len(y)} examples, as it gets")
+            X = examples.check_transformed(self, X, self.transform(X, self.rng))
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
             examples.check_finite("Solver", "X_train or what transform returns", X)
@@ -238,6 +236,8 @@ class Solver:
         except examples.NotFiniteError as error:
             examples.check_finite("Solver", "X_train or X_val", error.X)
             raise self._diverged("scores are not finite") from error
+        if self.epoch == 1:
+            examples.warn_if_unmoved(self)
         if not (val_acc <= self.best_val_acc):  # also where either is NaN
             self.best_val_acc, self.best_params = val_acc, copy_params(self.model)
 
