@@ -76,8 +76,9 @@ class ConvNet(Network):
     Raises
     ------
     TypeError, ValueError
-        If a size is not a positive integer, filter_size is even, the images are too small for K
-        poolings, a scale or reg is negative or not finite, or a name is unknown.
+        If a size is not a positive integer, filter_size is even or twice that of an image, the
+        images are too small for K poolings, a scale or reg is negative or not finite, or a name is
+        unknown.
 
     Examples
     --------

@@ -239,11 +239,14 @@ class Network:
         return {"reg": self.reg, "seed": self.seed, "network": f"{self.name} {self.layers}"}
 
     def save(self, path):
-        """Write parameters and buffers to an .npz file of plain arrays atomically (OSError)."""
+        """Write parameters and buffers to an .npz file of plain arrays atomically (OSError).
+
+        The file also says of which layers they are, but for dropout.
+        """
         save_params(path, self)
 
     def load(self, path):
-        """Take both from a file of a network of the same shapes, or raise ValueError."""
+        """Take both from a file of a network of the same layers, or raise ValueError."""
         load_params(path, self)
 
     def __repr__(self):

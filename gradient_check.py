@@ -237,8 +237,8 @@ class GradientCheck:
 
     @property
     def passed(self):
-        """Tell if every row passed."""
-        return all(row.passed for row in self.rows)
+        """Tell if every row passed, and there is one."""
+        return bool(self.rows) and all(row.passed for row in self.rows)
 
     @property
     def error(self):
