@@ -119,7 +119,7 @@ def complete_options(function, rule, options):
     check_kind(function, dict, "a dict", optim_config=options)
     name = "config" if function == rule else "optim_config"
     for key in options:
-        check_choice(function, DEFAULTS[rule], f"for {rule} of", **{f"a key of {name}": key})
+        check_choice(function, DEFAULTS[rule], f"one of {rule}'s", **{f"a key of {name}": key})
     options = {**DEFAULTS[rule], **options}
     for key, value in options.items():
         below = 1.0 if key in DECAY_FACTORS else math.inf
