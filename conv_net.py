@@ -17,8 +17,8 @@ class Conv(Layer):
 
     def add_to(self, net, shape):
         channels, height, width = shape
-        if self.size % 2 == 0:
-            raise ValueError("the size of the filters must be odd")
+        if self.size % 2 == 0 or self.size // 2 >= min(height, width):
+            raise ValueError("the size of the filters must be odd, and below twice the image's")
         forward = partial(conv_forward, conv_param={"stride": 1, "pad": self.size // 2})
         shape = self.filters, channels, self.size, self.size
         w, b = net.draw(shape, fan_in=channels * self.size**2), np.zeros(self.filters)
@@ -76,8 +76,9 @@ class ConvNet(Network):
     Raises
     ------
     TypeError, ValueError
-        If a size is not a positive integer, filter_size is even, the images are too small for K
-        poolings, a scale or reg is negative or not finite, or a name is unknown.
+        If a size is not a positive integer, filter_size is even or twice that of an image, the
+        images are too small for K poolings, a scale or reg is negative or not finite, or a name is
+        unknown.
 
     Examples
     --------

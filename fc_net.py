@@ -19,8 +19,8 @@ import numpy as np
 
 import layers as L
 import normalization as N
+from support import checks
 from support.checkpoints import load_params, save_params
-from support.checks import as_float_dtype, as_generator, as_sizes, check_choice, check_number
 from support.examples import as_examples, predict_labels
 from support.text import as_table
 
@@ -63,7 +63,7 @@ class Activation(Layer):
     name: str
 
     def add_to(self, net, shape):
-        check_choice("Activation", ACTIVATIONS, activation=self.name)
+        checks.check_choice("Activation", ACTIVATIONS, activation=self.name)
         net.add(*ACTIVATIONS[self.name])
 
 
@@ -73,7 +73,7 @@ class Dropout(Layer):
     p: float
 
     def add_to(self, net, shape):
-        check_number("Dropout", below=1.0, dropout=self.p)
+        checks.check_number("Dropout", below=1.0, dropout=self.p)
         drop = partial(L.dropout_forward, p=self.p, rng=net.rng)
         net.add(drop, L.dropout_backward, training_only=True)
 
@@ -152,16 +152,17 @@ class Network:
                  seed=None):  # fmt: skip
         self.name = name = type(self).__name__
         if weight_scale not in list(WEIGHT_SCALES):
-            check_number(name, weight_scale=weight_scale)
-        check_number(name, reg=reg)
+            checks.check_number(name, weight_scale=weight_scale)
+        checks.check_number(name, reg=reg)
+        checks.check_kind(name, (list, tuple), "a list", layers=layers)
         self.weight_scale, self.reg, self.layers = weight_scale, float(reg), list(layers)
-        self.dtype, self.rng = as_float_dtype(name, dtype), as_generator(name, seed)
-        self.params, self.buffers, self.depth = {}, {}, 0
+        self.dtype, self.rng = checks.as_float_dtype(name, dtype), checks.as_generator(name, seed)
+        self.seed, self.params, self.buffers, self.depth = seed, {}, {}, 0
         self.pairs, self.shapes, self.operations = [], [], []
-        self.input_dim = shape = tuple(as_sizes(name, input_dim=input_dim))
+        self.input_dim = shape = tuple(checks.as_sizes(name, input_dim=input_dim))
         for i, layer in enumerate(self.layers, start=1):
             try:
-                shape = tuple(as_sizes("it", output=layer.add_to(self, shape) or shape))
+                shape = tuple(checks.as_sizes("it", output=layer.add_to(self, shape) or shape))
             except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
                 raise ValueError(f"{name}: layer {i}, {layer!r}, on {shape}: {error}") from error
             self.shapes.append(shape)
@@ -235,14 +236,17 @@ class Network:
     @property
     def settings(self):
         """Return what changes the training beside the parameters: a checkpoint compares it."""
-        return {"network": self.name, "reg": self.reg, "layers": repr(self.layers)}
+        return {"reg": self.reg, "seed": self.seed, "network": f"{self.name} {self.layers}"}
 
     def save(self, path):
-        """Write parameters and buffers to an .npz file of plain arrays atomically (OSError)."""
+        """Write parameters and buffers to an .npz file of plain arrays atomically (OSError).
+
+        The file also says of which layers they are, but for dropout.
+        """
         save_params(path, self)
 
     def load(self, path):
-        """Take both from a file of a network of the same shapes, or raise ValueError."""
+        """Take both from a file of a network of the same layers, or raise ValueError."""
         load_params(path, self)
 
     def __repr__(self):
@@ -290,9 +294,9 @@ class FullyConnectedNet(Network):
     def __init__(self, input_dim, hidden_dim=(10, 5), num_classes=10, weight_scale="he", reg=0.0,
                  dtype=np.float32, seed=None, *, activation="relu", dropout=0.0,
                  normalization=None):  # fmt: skip
-        check_choice("FullyConnectedNet", NORMALIZATIONS, normalization=normalization)
+        checks.check_choice("FullyConnectedNet", NORMALIZATIONS, normalization=normalization)
         layers = []
-        for units in as_sizes("FullyConnectedNet", hidden_dim=hidden_dim):
+        for units in checks.as_sizes("FullyConnectedNet", hidden_dim=hidden_dim):
             layers += [FC(units), *NORMALIZATIONS[normalization]]
             layers += [Activation(activation)] if activation != "linear" else []
             layers += [Dropout(dropout)] if dropout else []

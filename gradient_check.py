@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from support.checks import as_generator, check_callable, check_number, check_shape, describe
-from support.examples import check_model
+from support.examples import check_labels, check_model
 from support.text import as_table
 
 SMALLEST = 1e-8  # gradients smaller than this count as this large in a relative error
@@ -164,6 +164,7 @@ def check_net(net, X, y, **options):
     afterwards that generator and the net's ``buffers``, running means, are what they were.
     """
     check_model("check_net", net)
+    X, y = check_labels("check_net", X, y)
     rng, buffers = getattr(net, "rng", None), getattr(net, "buffers", {})
     state, before = rng and rng.bit_generator.state, {k: a.copy() for k, a in buffers.items()}
 
@@ -236,8 +237,8 @@ class GradientCheck:
 
     @property
     def passed(self):
-        """Tell if every row passed."""
-        return all(row.passed for row in self.rows)
+        """Tell if every row passed, and there is one."""
+        return bool(self.rows) and all(row.passed for row in self.rows)
 
     @property
     def error(self):

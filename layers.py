@@ -22,7 +22,8 @@ import math
 import numpy as np
 
 from fast.arrays import times
-from support.checks import as_dout, as_floats, check_axes, check_number, check_shape, describe
+from support.checks import as_dout, as_floats, check_axes, check_kind, check_number, check_shape
+from support.examples import check_labels
 
 
 def fc_forward(x, w, b):
@@ -115,6 +116,7 @@ def dropout_forward(x, p, rng):
     """
     x = as_floats("dropout_forward", x=x)
     check_number("dropout_forward", below=1.0, p=p)
+    check_kind("dropout_forward", np.random.Generator, "a numpy.random.Generator", rng=rng)
     mask = (rng.random(x.shape, dtype=np.float32) >= p).astype(x.dtype)
     mask *= 1 / (1 - float(p))
     return x * mask, mask
@@ -173,12 +175,8 @@ def _check_fc(x, w, b):
 
 
 def _check_softmax(x, y):
-    x, y = as_floats("softmax_loss", x=x), np.asarray(y)
+    x, y = check_labels("softmax_loss", as_floats("softmax_loss", x=x), y, ("x", "y"))
     check_axes("softmax_loss", "(N, C)", x=x)
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"softmax_loss: y must be an array of integers, got {describe(y)}")
-    check_shape("softmax_loss", x.shape[:1], "one label a row of x", y=y)
-    highest = x.shape[1] - 1
-    if len(y) == 0 or y.min() < 0 or y.max() > highest:
-        raise ValueError(f"softmax_loss: y must hold labels within 0..{highest}, got {y!r:.80}")
+    if len(y) == 0 or y.max() >= x.shape[1]:
+        raise ValueError(f"softmax_loss: y must hold labels 0..{x.shape[1] - 1}, got {y!r:.80}")
     return x, y

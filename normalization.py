@@ -63,7 +63,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     check_choice("batchnorm_forward", ("train", "test"), mode=mode)
     check_number("batchnorm_forward", below=1.0, momentum=momentum)
     running = _running(bn_param, x=x, gamma=gamma, beta=beta)
-    if mode == "train":
+    if mode == "train" and len(x):  # no examples have no mean
         xhat, mean, var, s = _normalize(x, (0, *range(2, x.ndim)), eps)
         for average, value in zip(running, (mean, var), strict=True):
             average *= momentum
@@ -89,7 +89,7 @@ def batchnorm_backward(dout, cache):
     axes = (0, *range(2, dout.ndim))
     dgamma, dbeta = (dout * xhat).sum(axes), dout.sum(axes)
     scale = _by_channel(gamma, dout) / s
-    if mode == "test":
+    if mode == "test" or len(dout) == 0:
         return dout * scale, dgamma, dbeta
     m = dout.size / len(gamma)
     dx = dout - _by_channel(dbeta / m, dout)
@@ -143,7 +143,7 @@ def _groupnorm_forward(function, x, gamma, beta, G, **param):
     x, gamma, beta, eps = _prepare(function, KEYS[:2], x, gamma, beta, **param)
     if G not in range(1, x.shape[1] + 1) or x.shape[1] % G:
         raise ValueError(f"{function}: G must divide the {x.shape[1]} channels of x, got {G!r:.80}")
-    groups = _groups(x, G)
+    groups = _groups(x, int(G))
     xhat, _, _, s = _normalize(groups, tuple(range(2, groups.ndim)), eps)
     xhat = xhat.reshape(x.shape)
     return _scale(xhat, gamma, beta), (xhat, gamma, s)

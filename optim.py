@@ -117,9 +117,9 @@ def complete_options(function, rule, options):
     check_choice(function, DEFAULTS, update_rule=rule)
     options = {} if options is None else options
     check_kind(function, dict, "a dict", optim_config=options)
-    if unknown := options.keys() - DEFAULTS[rule].keys():
-        found = f"has {', '.join(sorted(map(str, unknown)))}, which {rule} does not take"
-        raise ValueError(f"{function}: optim_config {found}; it takes {', '.join(DEFAULTS[rule])}")
+    name = "config" if function == rule else "optim_config"
+    for key in options:
+        check_choice(function, DEFAULTS[rule], f"one of {rule}'s", **{f"a key of {name}": key})
     options = {**DEFAULTS[rule], **options}
     for key, value in options.items():
         below = 1.0 if key in DECAY_FACTORS else math.inf
@@ -132,7 +132,7 @@ def complete_config(rule, w, config):
     config = {} if config is None else config
     check_kind(rule, dict, "a dict", config=config)
     if any(key not in config for key in (*DEFAULTS[rule], *STATE[rule])):
-        given = {key: config[key] for key in DEFAULTS[rule] if key in config}
+        given = {key: config[key] for key in config if key not in STATE[rule]}
         config.update(complete_options(rule, rule, given))
         for key in STATE[rule]:
             state = config.get(key, 0 if key == "t" else np.zeros_like(w))

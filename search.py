@@ -39,10 +39,10 @@ import optuna
 import pandas as pd
 from joblib import delayed
 from optuna.trial import Trial, TrialState
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from data_utils import load_mnist
+from fast.data_parallel import one_blas_thread
 from fc_net import FullyConnectedNet
 from solver import DivergedError, Solver
 from support.checkpoints import as_json, checksums
@@ -113,7 +113,7 @@ def train(solver):
     number of threads may change the last bits of a sum: with one, the settings of a trial give the
     bits of that trial again.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread:
         solver.train()
 
 

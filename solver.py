@@ -38,7 +38,8 @@ class Solver:
     lr_decay : float, default 1.0
         Factor on the learning rate after each epoch.
     batch_size : int, default 100
-        Examples in a minibatch; the last of an epoch holds what is left.
+        Examples in a minibatch; the last of an epoch holds what is left. With batch normalization
+        none may be left alone.
     num_epochs : int, default 10
         Passes over the training data, each in a new random order.
     print_every : int, default 100
@@ -59,8 +60,9 @@ class Solver:
         it exists already, the run resumes from it and ends with the same bits as one that never
         stopped. The arguments must be the same as before, but for what only shows (``print_every``,
         ``verbose``) and, without a schedule, ``num_epochs``; of functions the names and the
-        arguments of a partial are compared. What a file cannot keep is a ValueError at the start; a
-        file that cannot be written is a warning, and the last one is kept.
+        arguments of a partial are compared, of generators the kinds. What a file cannot keep is a
+        ValueError at the start; a file that cannot be written is a warning, and the last one is
+        kept.
     checkpoint_name : str or path, optional
         The parameters after each epoch are written to checkpoint_name_epoch_1.npz and so on, which
         the network's ``load`` reads. To resume a training is what ``checkpoint`` is for.
@@ -96,6 +98,12 @@ class Solver:
     ValueError, TypeError
         If an argument does not fit, or the checkpoint is damaged or that of another model, other
         data or other settings.
+
+    Warns
+    -----
+    UserWarning
+        If the numbers of X_train, X_val or a transformed batch are of another size than pixels and
+        standardized inputs have, or if the first epoch changes no weights.
 
     Examples
     --------
@@ -209,9 +217,7 @@ class Solver:
         batch = self.order[start : start + self.batch_size]
         X, y = self.X_train[batch], self.y_train[batch]
         if self.transform:
-            X = self.transform(X, self.rng)
-            if np.shape(X)[:1] != y.shape:
-                raise ValueError(f"Solver: transform must return {len(y)} examples, as it gets")
+            X = examples.check_transformed(self, X, self.transform(X, self.rng))
         loss, grads = self.model.loss(X, y)
         if not np.isfinite(loss):
             examples.check_finite("Solver", "X_train or what transform returns", X)
@@ -238,6 +244,8 @@ class Solver:
         except examples.NotFiniteError as error:
             examples.check_finite("Solver", "X_train or X_val", error.X)
             raise self._diverged("scores are not finite") from error
+        if self.epoch == 1:
+            examples.warn_if_unmoved(self)
         if not (val_acc <= self.best_val_acc):  # also where either is NaN
             self.best_val_acc, self.best_params = val_acc, copy_params(self.model)
 

@@ -13,7 +13,7 @@ from fc_net import BatchNorm, Dropout, Network
 from support.checks import check_integer, check_kind, is_exact_ndarray
 
 
-class _OneBlasThread:
+class OneBlasThread:
     """A limit for the process: set by the first training that enters, undone by the last to leave.
 
     Each for itself would restore what another had set.
@@ -37,7 +37,7 @@ class _OneBlasThread:
                 pass
 
 
-_one_blas_thread, _controller = _OneBlasThread(), cache(ThreadpoolController)
+one_blas_thread, _controller = OneBlasThread(), cache(ThreadpoolController)
 # For each process, as a fork has none of its parent's threads, and for each thread that calls, so
 # that no training waits for another. Measured: new ones at each call would cost 5 to 10% of a step.
 _threads = cache(lambda process, caller, count: ThreadPoolExecutor(count))
@@ -113,7 +113,7 @@ class DataParallel:
             return self.network.loss(X[start:stop], None if y is None else y[start:stop])
 
         threads = _threads(os.getpid(), threading.get_ident(), self.num_threads)
-        with _one_blas_thread:
+        with one_blas_thread:
             results = list(threads.map(run, bounds, bounds[1:]))
         if y is None:
             return np.concatenate(results)

@@ -32,11 +32,11 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 from joblib import delayed
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from conv_net import ConvNet
 from data_utils import HEADERS, load_mnist, save_submission
+from fast.data_parallel import one_blas_thread
 from fc_net import FullyConnectedNet
 from leaderboard.augment import deskew, distort
 from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, summary  # noqa: F401
@@ -182,7 +182,7 @@ def _train(training, seed, data, folder, fresh, reports):
         solver = make_solver(training, data, seed, after_epoch=report, checkpoint=checkpoint)
         if solver.epoch:
             report(solver, solver.epoch)  # what an earlier run has done
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread:
             solver.train()
     if solver.interrupted:
         raise KeyboardInterrupt

@@ -62,11 +62,14 @@ def read_trials(path=TRIALS):
 def summary(path=RUNS):
     """Return what the runs of a file have measured, a pandas.DataFrame with a row a recipe.
 
-    Number of ``seeds``, mean ``validation error`` (NaN where all images were trained on), mean,
-    ``std`` (dividing by seeds - 1) and ``worst`` of the ``test error``, mean ``TFLOP`` and
+    Number of ``seeds``, of each of which the last run counts, mean ``validation error`` (NaN where
+    all images were trained on), mean, ``std`` (dividing by seeds - 1) and ``worst`` of the
+    ``test error``, mean ``TFLOP`` and ``minutes`` of training; the recipe of the fewest TFLOP comes
+    first.
     ``minutes`` of training; the recipe of the fewest TFLOP comes first.
     """
-    runs = read_rows(path, RUN_COLUMNS).groupby("recipe", sort=False)
+    rows = read_rows(path, RUN_COLUMNS).drop_duplicates(["recipe", "seed"], keep="last")
+    runs = rows.groupby("recipe", sort=False)
     table = runs.mean()[["validation error", "test error"]]
     table.insert(0, "seeds", runs.size())
     table[["std", "worst"]] = runs["test error"].agg(["std", "max"])

@@ -9,7 +9,7 @@ from leaderboard.augment import adversarial, deskew, shift
 from leaderboard.ensemble import Ensemble
 from optim import cosine
 from solver import Solver
-from support.checks import check_choice
+from support.checks import check_choice, check_kind
 
 WARM_UP = 0.02  # fraction of the training in which the learning rate rises
 # Rows and columns by which an image is shifted for each of its views.
@@ -71,7 +71,10 @@ def _options(function):
 def variant(training, settings):
     """Return the training with other settings, a dict; a name that it lacks is a ValueError."""
     for name, value in settings.items():
-        check_choice("variant", settings_of(training), f"a setting of {training.name}", name=name)
+        found = settings_of(training)
+        check_choice("variant", found, f"a setting of {training.name}", name=name)
+        if isinstance(found[name], bool):  # 'false' and 'no' would count as true
+            check_kind("variant", bool, "True or False", **{name: value})
         if name == "deskew":
             name, value = "preprocess", deskew if value else None
         for part in ("network", "transform"):

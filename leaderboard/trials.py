@@ -14,9 +14,9 @@ import time
 from contextlib import suppress
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from data_utils import load_mnist
+from fast.data_parallel import one_blas_thread
 from layers import softmax_loss
 from leaderboard.training import flop, make_solver, predictor, prepare, settings_of
 from solver import DivergedError
@@ -31,6 +31,8 @@ def held_out(data_dir=None):
     data = load_mnist(data_dir, num_val=0, verbose=False)
     X, y = data["X_train"], data["y_train"]
     split = len(y) - HELD_OUT
+    if split <= 0:
+        raise ValueError(f"held_out: data_dir must hold over {HELD_OUT:,} images, got {len(y):,}")
     return {"X_train": X[:split], "y_train": y[:split], "X_val": X[split:], "y_val": y[split:]}
 
 
@@ -55,7 +57,7 @@ def run_trial(training, data, *, seed=0, verbose=True):
 
     start = time.process_time()
     solver = make_solver(training, data, seed, after_epoch=measure)
-    with suppress(DivergedError), threadpool_limits(limits=1, user_api="blas"):
+    with suppress(DivergedError), one_blas_thread:
         solver.train()
     if solver.interrupted:
         raise KeyboardInterrupt

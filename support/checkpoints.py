@@ -23,6 +23,7 @@ from support.process import print_escaped
 
 PIECE = 1000  # examples of which a checksum is made at a time: they may be a file
 INFO = "info"  # the member of a checkpoint that holds the JSON
+LAYERS = "layers"  # that of saved parameters which says what computes with them
 # How far a run has come: what a checkpoint holds beside arrays.
 PROGRESS = ("epoch", "iteration", "seconds", "best_val_acc")
 HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
@@ -54,7 +55,7 @@ def save_params(path, net):
     """Write a network's parameters and buffers."""
     path = as_path(f"{type(net).__name__}.save", path=path)
     with atomic_write(path) as file:
-        np.savez(file, **arrays_of(net))
+        np.savez(file, **arrays_of(net), **{LAYERS: np.array(_layers(net))})
 
 
 def load_params(path, net):
@@ -63,9 +64,17 @@ def load_params(path, net):
     path = as_path(f"{name}.load", path=path)
     arrays = _read_path(path, _read, "saved parameters")
     arrays.pop(INFO, None)  # which older files have
-    if what := difference(_shapes(arrays), _shapes(arrays_of(net))):
+    layers = {LAYERS: str(arrays.pop(LAYERS, _layers(net)))}
+    here = {**_shapes(arrays_of(net)), LAYERS: _layers(net)}
+    if what := difference({**_shapes(arrays), **layers}, here):
         raise ValueError(f"{name}: {path} holds the parameters of another network: {what}")
     set_params(net, arrays)
+
+
+def _layers(net):
+    """Return as text the layers of a network that are not for training only, as dropout is."""
+    pairs = zip(getattr(net, "layers", ()), getattr(net, "pairs", ()), strict=False)
+    return repr([layer for layer, pair in pairs if pair.predict])
 
 
 def open_checkpoint(solver, path):
@@ -83,9 +92,7 @@ def open_checkpoint(solver, path):
         return
     load_checkpoint(solver)
     if solver.verbose:
-        print_escaped(
-            f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs are done"
-        )
+        print_escaped(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs")
 
 
 def save_checkpoint(solver):
@@ -125,10 +132,7 @@ def load_checkpoint(solver):
     )
     scores, theirs = _scores(solver, last, info["generators"]), arrays["scores"]
     if scores.shape != theirs.shape or not np.allclose(scores, theirs, 1e-3, 1e-3, equal_nan=True):
-        raise ValueError(
-            f"Solver: the checkpoint {path} is of another model: its parameters fit, "
-            "but this model computes other scores with them"
-        )
+        raise ValueError(f"Solver: the checkpoint {path} is of another model: scores differ")
     for name in PROGRESS:
         setattr(solver, name, info[name])
     for name in HISTORIES:
@@ -155,6 +159,7 @@ def identity(solver):
         "schedule": describe_function(solver.schedule),
         "transform": describe_function(solver.transform),
         "generators": [type(rng.bit_generator).__name__ for rng in generators_of(solver)],
+        "seed": solver.seed,
     }
     if solver.schedule:  # it sees the fraction of all epochs that is finished
         settings["num_epochs"] = solver.num_epochs

@@ -13,19 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-LONGEST = 80  # characters of a value in a message
-
 
 def describe(value):
     """Return what a value is, for a message: 'ndarray of int64', 'list'."""
     dtype = getattr(value, "dtype", None)
     return type(value).__name__ + (f" of {dtype}" if dtype is not None else "")
-
-
-def truncated(text_of, value):
-    """Return a value's text (`str` or `repr`) for a message, cut where it is long."""
-    text = text_of(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def is_exact_ndarray(value):
@@ -92,22 +84,21 @@ def check_integer(function, least=1, **values):
     """Check that each is an integer, at least ``least`` and small enough for an array's size."""
     for name, value in values.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{function}: {name} must be an integer, got {truncated(repr, value)}")
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r:.80}")
         if not least <= value <= sys.maxsize:
             bound = f"at least {least}" if value < least else f"at most {sys.maxsize}"
-            raise ValueError(f"{function}: {name} must be {bound}, got {truncated(str, value)}")
+            raise ValueError(f"{function}: {name} must be {bound}, got {value!s:.80}")
 
 
 def check_number(function, *, positive=False, below=math.inf, **values):
     """Check that each is a finite number >= 0, or > 0 where ``positive``, and < ``below``."""
     for name, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{function}: {name} must be a number, got {truncated(repr, value)}")
+            raise TypeError(f"{function}: {name} must be a number, got {value!r:.80}")
         if not (0 <= value < below) or value == math.inf or (positive and value == 0):
             bounds = "> 0" if positive else ">= 0"
             bounds += f" and < {below:g}" if below < math.inf else ""
-            expected = f"a finite number {bounds}"
-            raise ValueError(f"{function}: {name} must be {expected}, got {value}")
+            raise ValueError(f"{function}: {name} must be a finite number {bounds}, got {value}")
 
 
 def check_choice(function, choices, expected="one of", **values):
@@ -116,7 +107,7 @@ def check_choice(function, choices, expected="one of", **values):
         if not (value is None or isinstance(value, str)) or value not in choices:
             raise ValueError(
                 f"{function}: {name} must be {expected} {', '.join(map(str, choices))}, "
-                f"got {truncated(repr, value)}"
+                f"got {value!r:.80}"
             )
 
 
@@ -131,7 +122,7 @@ def check_callable(function, **values):
     """Check that each can be called."""
     for name, value in values.items():
         if not callable(value):
-            raise TypeError(f"{function}: {name} must be callable, got {truncated(repr, value)}")
+            raise TypeError(f"{function}: {name} must be callable, got {value!r:.80}")
 
 
 def check_given(function, check, thing, names):
@@ -156,14 +147,14 @@ def as_path(function, **paths):
     check_kind(function, (str, os.PathLike), "a path", **paths)
     if not os.fspath(path):
         raise ValueError(f"{function}: {name} must be a path, got ''")
-    return Path(path).expanduser()
+    return Path(os.path.expanduser(path))  # where ~ is no user, it is part of a name
 
 
 def as_float_dtype(function, dtype):
     """Return the numpy.dtype of float32 or float64."""
     if dtype in (np.float32, np.float64, "float32", "float64"):
         return np.dtype(dtype)
-    raise ValueError(f"{function}: dtype must be float32 or float64, got {truncated(str, dtype)}")
+    raise ValueError(f"{function}: dtype must be float32 or float64, got {dtype!s:.80}")
 
 
 def as_generator(function, seed):

@@ -9,7 +9,7 @@ from support.checks import check_integer, check_kind, check_number, describe, is
 
 PARTS = ("X_train", "y_train", "X_val", "y_val")
 LOOKED_AT = 100  # examples
-LARGE = 4.0  # a mean absolute value that standardized inputs and pixels from 0 to 1 stay below
+SMALL, LARGE = 0.004, 4.0  # mean absolute values between which pixels and standardized inputs are
 
 
 class NotFiniteError(ValueError):
@@ -24,10 +24,8 @@ def check_model(function, model):
     """Check that a model has a dict ``params`` of float arrays and a method ``loss``."""
     params = getattr(model, "params", None)
     if not isinstance(params, dict) or not callable(getattr(model, "loss", None)):
-        raise TypeError(
-            f"{function}: expected a model with a dict params and a method loss, "
-            f"got {describe(model)}"
-        )
+        expected = "a model with a dict params and a method loss"
+        raise TypeError(f"{function}: expected {expected}, got {describe(model)}")
     for name, w in params.items():
         if not is_exact_ndarray(w) or w.dtype.kind != "f":
             raise TypeError(
@@ -45,9 +43,8 @@ def check_examples(function, data):
     X, y = _check_part(function, data, "train")
     if len(y) == 0:
         raise ValueError(f"{function}: X_train holds no examples")
-    _warn_of_large_floats(function, X)
     validation = X[:0], y[:0]
-    if data.get("X_val") is not None or data.get("y_val") is not None:
+    if any("val" in str(name) for name in data if data[name] is not None):  # X_valid is a mistake
         validation = _check_part(function, data, "val")
     return dict(zip(PARTS, (X, y, *validation), strict=True))
 
@@ -57,7 +54,9 @@ def _check_part(function, data, part):
     if missing := [name for name in names if data.get(name) is None]:
         keys = ", ".join(map(str, data)) or "no keys"
         raise ValueError(f"{function}: data lacks {' and '.join(missing)}; it has {keys}")
-    return check_labels(function, data[names[0]], data[names[1]], names)
+    X, y = check_labels(function, data[names[0]], data[names[1]], names)
+    _warn_of_scale(function, names[0], X)
+    return X, y
 
 
 def check_labels(function, X, y, names=("X", "y")):
@@ -78,14 +77,33 @@ def check_labels(function, X, y, names=("X", "y")):
     return X, y
 
 
-def _warn_of_large_floats(function, X):
+def _warn_of_scale(function, name, X):
+    """Warn of floats, or of uint8 scaled to 0 to 1, that are of another size than usual."""
     first = np.asarray(X[:LOOKED_AT])
-    if first.dtype.kind == "f" and (size := np.abs(first).mean(dtype=np.float64)) > LARGE:
-        warnings.warn(
-            f"{function}: the numbers of X_train are {size:.3g} on average, far outside 0 to 1; "
-            "pixels should be uint8, which networks scale, or be divided by 255",
-            stacklevel=4,
-        )
+    is_pixels = first.dtype == np.uint8
+    if first.size and (is_pixels or first.dtype.kind == "f"):
+        size = np.abs(first).mean(dtype=np.float64) / (255 if is_pixels else 1)
+        if size <= SMALL or size >= LARGE:
+            usual = "pixels should be uint8 from 0 to 255, or floats from 0 to 1"
+            message = f"{function}: the numbers of {name} are {size:.3g} on average; {usual}"
+            warnings.warn(message, stacklevel=5)
+
+
+def check_transformed(solver, X, changed):
+    """Return what transform makes of X, checked; its scale at the first step only."""
+    if getattr(changed, "shape", ())[:1] != X.shape[:1]:
+        raise ValueError(f"Solver: transform must return an array of {len(X)} examples, as it gets")
+    if solver.iteration == 0:
+        _warn_of_scale("Solver", "what transform returns", changed)
+    return changed
+
+
+def warn_if_unmoved(solver):
+    """Warn where the first epoch, whose beginning is the best so far, has changed no weights."""
+    weights = [name for name, w in solver.model.params.items() if w.ndim > 1]
+    moved = (solver.model.params[name] != solver.best_params[name] for name in weights)
+    if weights and solver.iteration > 1 and not any(map(np.any, moved)):
+        warnings.warn("Solver: the first epoch has changed no weights of the model", stacklevel=5)
 
 
 def as_examples(function, X, shape):
@@ -107,12 +125,13 @@ def check_finite(function, name, X):
 
 def check_sense(solver):
     """Refuse the options of a `Solver` with which nothing is learned, or all is forgotten."""
-    rate = solver.optim_config["learning_rate"]
+    rate, num_steps = solver.optim_config["learning_rate"], solver.num_iterations
     check_number("Solver", positive=True, lr_decay=solver.lr_decay, learning_rate=rate)
-    if solver.schedule and not any(solver.schedule(i / 10) for i in range(10)):
+    if solver.schedule and not any(solver.schedule(i / num_steps) for i in range(num_steps)):
         raise ValueError("Solver: schedule returns the factor 0 all the time")
-    if solver.batch_size == 1 and getattr(solver.model, "buffers", None):
-        raise ValueError("Solver: batch_size must be more than 1 where batches are normalized")
+    sizes = solver.batch_size, len(solver.y_train) % solver.batch_size
+    if 1 in sizes and getattr(solver.model, "buffers", None):
+        raise ValueError("Solver: batch_size must leave no batch of one, which has no variance")
     reg = getattr(solver.model, "reg", 0)
     if "sgd" in solver.update_rule and rate * reg >= 1:
         raise ValueError(
@@ -139,6 +158,7 @@ def accuracy(function, model, X, y, batch_size):
 def predict_labels(function, model, X, batch_size):
     """Return the class of the highest score of each example, (N,) int64."""
     labels = [scores.argmax(axis=1) for _, scores in _scores(function, model, X, batch_size)]
+    _warn_of_scale(function, "X", X)
     return np.concatenate([np.empty(0, np.int64), *labels])
 
 

@@ -144,14 +144,11 @@ def locked(function, path):
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=LOCK_TIMEOUT)
+        acquired = FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=LOCK_TIMEOUT)
     except Timeout as error:
         raise ValueError(
             f"{function}: another process is working on {path.name} in the folder {path.parent}"
         ) from error
-    try:
+    with acquired:
         yield
-    finally:
-        lock.release()

@@ -17,7 +17,7 @@ import layers as L
 import normalization as N
 import optim
 from conv_net import ConvNet
-from fc_net import FullyConnectedNet
+from fc_net import FC, FullyConnectedNet, Network
 from solver import DivergedError, Solver
 
 WRONG = [None, "a", [], [1], ["a"], {"a": 1}, np.nan, np.inf, -1, 0, 1.5]
@@ -50,7 +50,7 @@ RULES = optim.UPDATE_RULES
 # A function, and arguments that make sense.
 CALLS = {
     "fc_forward": (L.fc_forward, {"x": X, "w": W, "b": B}),
-    "dropout": (partial(L.dropout_forward, rng=np.random.default_rng(0)), {"x": X, "p": 0.5}),
+    "dropout": (L.dropout_forward, {"x": X, "p": 0.5, "rng": np.random.default_rng(0)}),
     "softmax_loss": (L.softmax_loss, {"x": X, "y": Y}),
     **{name: (getattr(N, name), {"x": X, "gamma": ONES, "beta": ONES, param: TRAIN}) for name, param
        in (("batchnorm_forward", "bn_param"), ("layernorm_forward", "ln_param"))},
@@ -73,7 +73,8 @@ CALLS = {
                     G.check_layer(forward, backward, x, **options),
                     {"forward": L.relu_forward, "backward": L.relu_backward, "x": X,
                      "tolerance": 1e-7, "h": 1e-5, "seed": 0}),
-    "check_net": (lambda model, X: G.check_net(model, X, Y), {"model": net(), "X": X}),
+    "check_net": (lambda model, X, y: G.check_net(model, X, y), {"model": net(), "X": X, "y": Y}),
+    "Network": (Network, {"input_dim": 3, "layers": [FC(2)]}),
     "FullyConnectedNet": (FullyConnectedNet, {"input_dim": 3, "activation": "relu", **NET}),
     "ConvNet": (ConvNet, {"input_dim": (1, 8, 8), "num_filters": (2,), "filter_size": 3, **NET}),
     "loss": (net().loss, {"X": X, "y": Y}),

@@ -3,7 +3,9 @@
 import copy
 import os
 import pickle
+from functools import partial
 from threading import Barrier, Event, Thread, Timer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from conv_net import ConvNet
 from fast.data_parallel import DataParallel
 from fc_net import FullyConnectedNet
+from search import train as train_as_in_search
 from solver import DivergedError, Solver
 
 
@@ -128,7 +131,8 @@ def blas_threads():
     return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
 
 
-def test_two_at_a_time_leave_blas_as_it_was(batch):
+@pytest.mark.parametrize("search", [False, True])
+def test_two_at_a_time_leave_blas_as_it_was(search, batch):
     """The second begins while the first runs, and ends after it."""
     first_in, first_is_out, second_in, second_may_leave, may_end = (Event() for _ in range(5))
     seen, before = [], blas_threads()
@@ -141,7 +145,10 @@ def test_two_at_a_time_leave_blas_as_it_was(batch):
                 seen.append(blas_threads())
                 return super().loss(X, y)
 
-        DataParallel(make_net(kind=Waiting), 1).loss(*batch)
+        if search:
+            train_as_in_search(SimpleNamespace(train=partial(make_net(kind=Waiting).loss, *batch)))
+        else:
+            DataParallel(make_net(kind=Waiting), 1).loss(*batch)
         is_out.set()
         assert may_end.wait(20)  # a thread that is alive may keep what it has set
 

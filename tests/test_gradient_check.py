@@ -9,7 +9,7 @@ import pytest
 import gradient_check as G
 import layers as L
 from conv import conv_backward, conv_forward
-from fc_net import FullyConnectedNet
+from fc_net import Activation, FullyConnectedNet, Network
 from gradient_check import check_layer, check_net, eval_numerical_gradient, rel_error
 
 
@@ -217,6 +217,7 @@ def test_a_wrong_gradient_of_a_net_is_explained(rng):
         return value, {**grads, "W1": 5 * grads["W1"], "W2": grads["W2"] + 0.1 * net.params["W2"]}
 
     assert check_net(net, X, y).passed
+    assert not check_net(Network(4, [Activation("relu")]), X, y).passed  # it has no parameters
     net.loss = wrong
     looks = {row.name: row.looks for row in check_net(net, X, y).rows}
     assert looks["W1"] == TIMES + "5, the number of examples"

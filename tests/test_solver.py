@@ -254,6 +254,7 @@ BN, RATE = {"normalization": "batchnorm"}, {"learning_rate": 0.3}
         ({}, {"schedule": lambda t: 0.0}, "schedule"),
         ({"reg": 4}, {"optim_config": RATE}, "reg"),
         (BN, {"batch_size": 1}, "batch_size"),
+        (BN, {"batch_size": 299}, "batch_size"),  # of 300 examples
     ],
 )
 def test_options_without_sense_are_refused(net, options, name, toy_data):
@@ -266,6 +267,12 @@ def test_labels_of_no_class_are_refused_before_the_first_step(toy_data):
     with pytest.raises(ValueError, match="labels of the model's 2 classes, from 0 on, got 2"):
         solver.train()
     assert solver.iteration == 0
+
+
+@pytest.mark.parametrize("options", [{"weight_scale": 0}, {"dropout": 1 - 1e-9}])
+def test_weights_that_stay_what_they_were_are_named(options, toy_data):
+    with pytest.warns(UserWarning, match="weights"):
+        trained(toy_data, net=FullyConnectedNet(2, [4], 2, seed=0, **options))
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):
@@ -284,7 +291,7 @@ def test_verbose_says_how_it_went(toy_data, capsys):
 def test_bad_data(toy_data):
     empty = {"X_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)}
     labels = {"y_val": None}, {"y_val": np.full(100, -1)}, {"y_train": np.zeros(299, int)}
-    for change in (empty, *labels):
+    for change in (empty, {"X_val": None, "y_val": None, "X_valid": []}, *labels):
         name = next(iter(change))
         with pytest.raises((TypeError, ValueError), match=f"^Solver: (data lacks )?{name}"):
             make_solver({**toy_data, **change})
@@ -302,10 +309,17 @@ def test_a_model_that_returns_nonsense(scores, message):
         record(model=model)
 
 
-def test_large_floats_are_named(toy_data):
+def test_numbers_of_another_size_are_named(toy_data):
     pixels = (255 * toy_data["X_train"]).astype(np.float32)
-    with pytest.warns(UserWarning, match="X_train"):
-        make_solver({**toy_data, "X_train": pixels})
+    for wrong in (pixels, toy_data["X_train"] / 255, np.ones((300, 2), np.uint8)):
+        for name in ("X_train", "X_val"):
+            with pytest.warns(UserWarning, match=name):
+                make_solver({**toy_data, name: wrong[: len(toy_data[name])]})
+    solver = make_solver({**toy_data, "X_train": pixels.astype(np.uint8)}, transform=noise)
+    with pytest.warns(UserWarning, match="transform"):
+        solver.train()
+    with pytest.warns(UserWarning, match="predict: the numbers of X "):
+        solver.model.predict(pixels)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for right in (pixels.astype(np.uint8), 2 * (pixels - pixels.mean()) / pixels.std()):

@@ -212,6 +212,8 @@ def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, mo
     assert runs["validation error"][2] == round(error, 6)
     assert f"validation error {runs['validation error'][2]}" in capsys.readouterr().out
     assert table[["recipe", "seeds"]].to_numpy().tolist() == [["three", 2], ["quick", 1]]
+    add_rows("~/r.csv", RUN_COLUMNS, runs.iloc[0])  # measured twice, it counts once
+    assert summary("r.csv").equals(table)
     for name in ("validation error", "test error", "TFLOP", "minutes"):
         assert table[name][0] == pytest.approx(runs[name][1:].mean())
     assert table["worst"][0] == runs["test error"][1:].max()
@@ -310,6 +312,7 @@ def test_bad_arguments_name_themselves(tiny, data, tmp_path):
         ("checkpoints", {"checkpoints": __file__}, ValueError),
         ("elastic", {"settings": {"elastic": 1.0}}, ValueError),
         ("hidden_dim", {"settings": {"hidden_dim": "a"}}, TypeError),
+        ("deskew", {"settings": {"deskew": "false"}}, TypeError),
     ):
         with pytest.raises(error, match=name):
             run(**{"name": "tiny", "data": data, "checkpoints": tmp_path, **wrong})
@@ -364,7 +367,7 @@ def test_settings_are_looked_up(tiny):
             variant(changed, {name: 1.0})
 
 
-def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, folder):
+def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, folder, monkeypatch):
     training = tiny._replace(num_epochs=5, transform=distort, preprocess=deskew)
     stored = np.load(folder / "mnist.npz")
     X, y = deskew(stored["x_train"].reshape(-1, 1, 28, 28)), stored["y_train"]
@@ -387,6 +390,9 @@ def test_a_trial_measures_its_last_epochs_on_the_last_training_images(tiny, fold
     assert [row[name] for name in names] == pytest.approx(expected, abs=1e-6)
     row = run_trial(tiny._replace(learning_rate=1e30), held_out(folder), verbose=False)
     assert np.isnan([row[name] for name in names[:3]]).all()  # as it diverges
+    monkeypatch.setattr(trials, "HELD_OUT", 400)  # as many as there are
+    with pytest.raises(ValueError, match="data_dir"):
+        held_out(folder)
 
 
 def test_command_adds_trials_to_a_file(command, tmp_path, capsys):

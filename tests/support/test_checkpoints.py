@@ -72,7 +72,13 @@ TRAININGS = {
     "float64": (partial(fc_net, dtype=np.float64), {}),
     "layernorm": (partial(fc_net, normalization="layernorm"), {}),
     "batchnorm and dropout": (partial(fc_net, dropout=0.3, normalization="batchnorm"), {}),
-    "images": (conv_net, {"data": {"X_train": IMAGES, "y_train": IMAGES[:, 0, 0, 0] % 2}}),
+    "images": (
+        conv_net,
+        {
+            "data": {"X_train": IMAGES, "y_train": IMAGES[:, 0, 0, 0] % 2},
+            "transform": lambda X, rng: noise(X / np.float32(255), rng),
+        },
+    ),
     "another model": (lambda seed: Plain(fc_net(seed)), {}),
     "a model that draws": (Noisy, {}),
     "threads": (lambda seed: DataParallel(fc_net(seed)), {}),
@@ -183,6 +189,8 @@ OTHERS = [  # options of the run that wrote it, of the one that reads it, and wh
     (FLOOR, {"schedule": partial(floor, floor=0.2)}, r"other settings: schedule .*0\.1.*0\.2"),
     (FLOOR, {**FLOOR, "num_epochs": 2}, "other settings: num_epochs is 1 there and 2 here"),
     ({}, {"seed": PHILOX}, "other settings: generators .*PCG64.*Philox"),
+    ({}, {"seed": 1}, "other settings: seed is 0 there and 1"),
+    ({}, {"net": fc_net(1)}, "another model: seed is 0 there and 1"),
 ]
 
 
@@ -342,12 +350,12 @@ def test_killed_training_ends_with_the_same_bits(tmp_path, path, kills):
 
 
 WRONG = [{"hidden_dim": [6]}, {"hidden_dim": []}, {"hidden_dim": [16, 16]}]
-WRONG += [{"dtype": np.float64}, {"normalization": "layernorm"}]
+WRONG += [{"dtype": np.float64}, {"normalization": "layernorm"}, {"activation": "tanh"}]
 
 
 def test_parameters_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    net, other = (fc_net(seed, normalization="batchnorm") for seed in range(2))
+    net, other = (fc_net(n, dropout=n / 2, normalization="batchnorm") for n in range(2))
     net.buffers["running_mean1"] += 1
     net.save("~/net.npz")
     path = tmp_path / "net.npz"

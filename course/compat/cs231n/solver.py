@@ -14,9 +14,10 @@ class Solver(solver.Solver):
     """`solver.Solver`; its seed follows `np.random.seed`, and pixels may be from 0 to 255."""
 
     def __post_init__(self):
-        self.seed = np.random.randint(2**31) if self.seed is None else self.seed
+        if self.seed is None:
+            self.seed = np.random.default_rng(np.random.randint(2**31))
         with warnings.catch_warnings():  # the course centres pixels, but does not divide by 255
-            warnings.filterwarnings("ignore", "Solver: the numbers of X_train")
+            warnings.filterwarnings("ignore", "Solver: the numbers of X_")
             super().__post_init__()
 
     def record_histories_as_npz(self, filename):
