@@ -27,7 +27,6 @@ same settings, so an edited function never shares a study with the old one.
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -100,7 +99,7 @@ def make_solver(data, settings, **options):
     settings = {**DEFAULTS, **_plain("make_solver", settings=settings)}
     of_net = ("hidden_dim", "activation", "weight_scale", "reg", "seed")
     of_solver = ("update_rule", "lr_decay", "batch_size", "num_epochs", "seed")
-    sizes = {"input_dim": math.prod(X.shape[1:]), "num_classes": int(y.max()) + 1}
+    sizes = {"input_dim": X[0].size, "num_classes": int(y.max()) + 1}
     net = FullyConnectedNet(**sizes, **{key: settings[key] for key in of_net})
     options |= {key: settings[key] for key in of_solver}
     return Solver(net, data, optim_config={"learning_rate": settings["learning_rate"]}, **options)
@@ -123,7 +122,6 @@ def open_study(data, name="two-layer", suggest=None, *, storage=STORAGE):
     Arguments are as those of `search`. A study that was begun on other data, or with another
     suggest where it is given, is a ValueError.
     """
-    check_kind("open_study", str, "a string", name=name)
     data = check_examples("open_study", data)
     if suggest is not None and not callable(suggest):
         suggest = _check_runs("open_study", suggest)
@@ -190,8 +188,6 @@ def search(
         If an argument does not fit, a trial's settings are bad, or the study was begun on other
         data or with another suggest.
     """
-    check_kind("search", str, "a string", name=name)
-    check_integer("search", workers=workers)
     check_integer("search", 0, seed=seed)
     data = check_examples("search", data)
     if len(data["y_val"]) == 0:
@@ -205,7 +201,7 @@ def search(
         num_trials = len(suggest)
         for run in suggest:  # before the first is trained
             make_solver(data, run, verbose=False)
-    check_integer("search", num_trials=num_trials)
+    check_integer("search", workers=workers, num_trials=num_trials)
     study = open_stored("search", storage, name, pruner, fresh)
     parts = study, _identity(data, suggest), partial(_suggested, suggest), num_trials
     # A thread sends each task its study, while this one reads the study and so changes its cache.

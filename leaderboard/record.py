@@ -66,7 +66,6 @@ def summary(path=RUNS):
     all images were trained on), mean, ``std`` (dividing by seeds - 1) and ``worst`` of the
     ``test error``, mean ``TFLOP`` and ``minutes`` of training; the recipe of the fewest TFLOP comes
     first.
-    ``minutes`` of training; the recipe of the fewest TFLOP comes first.
     """
     rows = read_rows(path, RUN_COLUMNS).drop_duplicates(["recipe", "seed"], keep="last")
     runs = rows.groupby("recipe", sort=False)

@@ -64,6 +64,7 @@ def open_stored(function, storage, name, pruner=None, fresh=False):
     fresh begins a new one and renames the one that has the name. A process that is searching that
     has its number and goes on with it.
     """
+    check_kind(function, str, "a string", name=name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = _database(function, storage)
     try:
