@@ -1,9 +1,7 @@
 """Where MNIST is looked for, what is said of it, the sample, and the validation split."""
 
 import hashlib
-import io
 import os
-import sys
 import warnings
 
 import numpy as np
@@ -66,18 +64,6 @@ def test_home_folder(tmp_path, monkeypatch):
     save_submission("~/submission.csv", [1, 2])
     assert read_submission("~/submission.csv").tolist() == [1, 2]
     assert (tmp_path / "submission.csv").exists()
-
-
-def test_folder_that_standard_output_cannot_show(tmp_path, monkeypatch):
-    ascii_only, shown = (
-        io.TextIOWrapper(io.BytesIO(), "ascii"),
-        [r"\xdcbung \u6570", "Übung \u6570"],
-    )
-    for out, name in zip((ascii_only, io.StringIO()), shown, strict=True):
-        monkeypatch.setattr(sys, "stdout", out)
-        load(write(tmp_path / "Übung \u6570", idx_files()), verbose=True)
-        out.seek(0)
-        assert name in out.read()
 
 
 # ------------------------------------------------------------------ the sample, and full MNIST
