@@ -17,7 +17,7 @@ LABELS = {"train": np.arange(40) % 10, "test": np.arange(20) % 10}
 
 def idx(array, dtype="u1"):
     array = np.asarray(array, dtype)
-    code = {"u1": 8, ">i4": 12, ">f4": 13}[dtype]
+    code = {"u1": 8, ">i4": 12}[dtype]
     shape = struct.pack(f">{array.ndim}I", *array.shape)
     return bytes([0, 0, code, array.ndim]) + shape + array.tobytes()
 

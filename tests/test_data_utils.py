@@ -147,22 +147,18 @@ def test_split_follows_the_seed(tmp_path):
 
 
 REFUSED = {
-    ValueError: {"num_val": [40, -1], "seed": [-1], "y": [[], None, [[0], [1]]]},
-    TypeError: {
-        **{"num_val": [0.5, True, "4"], "seed": ["0", None], "y": [[0.0, 1.0], ["0", "1"]]},
-        **{"data_dir": [123, ["data"], False]},
-    },
+    **{"num_val": [40, -1, 0.5, True, "4"], "seed": [-1, "0", None]},
+    **{"y": [[], None, [[0], [1]], [0.0, 1.0], ["0", "1"]], "data_dir": [123, ["data"], False]},
 }
 
 
-@pytest.mark.parametrize("error", REFUSED)
-def test_bad_arguments(error, tmp_path):
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_arguments(name, tmp_path):
     folder = write(tmp_path, idx_files())
-    cases = [(name, value) for name, values in REFUSED[error].items() for value in values]
-    for name, value in cases:
+    for value in REFUSED[name]:
         if name != "data_dir":
-            with pytest.raises(error, match=f"stratified_split: {name} "):
+            with pytest.raises((TypeError, ValueError), match=f"stratified_split: {name} "):
                 stratified_split(**{"y": LABELS["train"], "num_val": 4, "seed": 0, name: value})
         if name != "y":
-            with pytest.raises(error, match=f": {name} "):
+            with pytest.raises((TypeError, ValueError), match=f": {name} "):
                 load_mnist(**{"data_dir": folder, name: value})
