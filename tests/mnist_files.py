@@ -5,7 +5,7 @@ import io
 import struct
 
 import numpy as np
-import pytest
+import scipy.io
 
 from data_utils import load_mnist
 
@@ -37,9 +37,8 @@ def npz(**arrays):
 
 
 def mat(do_compression=True, **arrays):
-    scipy_io = pytest.importorskip("scipy.io")
     buffer = io.BytesIO()
-    scipy_io.savemat(buffer, arrays, do_compression=do_compression)
+    scipy.io.savemat(buffer, arrays, do_compression=do_compression)
     return buffer.getvalue()
 
 

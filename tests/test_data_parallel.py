@@ -180,7 +180,6 @@ def test_has_what_its_network_has(batch, tmp_path):
     other = DataParallel(make_net(seed=1))
     other.load(tmp_path / "net.npz")
     np.testing.assert_array_equal(other.params["W1"], net.params["W1"])
-    assert repr(model) == repr(net)
     assert (model.params, model.rng, model.buffers) == (net.params, net.rng, net.buffers)
     assert not any(hasattr(model, name) for name in ("no_such_thing", "__deepcopy__"))
     model.reg = 0.5
@@ -190,9 +189,8 @@ def test_has_what_its_network_has(batch, tmp_path):
 
 def test_copies(batch):
     model = parallel(3)
-    loss, grads = model.loss(*batch)
+    _, grads = model.loss(*batch)
     for other in copy.deepcopy(model), pickle.loads(pickle.dumps(model)):
         assert other.settings == model.settings
         np.testing.assert_array_equal(other.loss(*batch)[1]["W1"], grads["W1"])
-        other.params["W1"] += 1
-        assert model.loss(*batch)[0] == loss != other.loss(*batch)[0]
+        assert not np.shares_memory(other.params["W1"], model.params["W1"])

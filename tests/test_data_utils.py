@@ -9,7 +9,7 @@ import pytest
 from mnist_files import IMAGES, LABELS, course, idx_files, load, npz, write
 
 import data_utils
-from data_utils import load_mnist, read_submission, save_submission, stratified_split
+from data_utils import load_mnist, stratified_split
 
 rng = np.random.default_rng(0)
 
@@ -55,30 +55,15 @@ def test_search_order(tmp_path, monkeypatch, capsys):
         load_mnist()
 
 
-def test_home_folder(tmp_path, monkeypatch):
-    for name, value in ("HOME", tmp_path), ("USERPROFILE", tmp_path), ("MNIST_DIR", "~/mnist"):
-        monkeypatch.setenv(name, str(value))
-    write(tmp_path / "mnist", idx_files())
-    for folder in "~/mnist", None:
-        assert len(load(folder)["X_train"]) == 40
-    save_submission("~/submission.csv", [1, 2])
-    assert read_submission("~/submission.csv").tolist() == [1, 2]
-    assert (tmp_path / "submission.csv").exists()
-
-
 # ------------------------------------------------------------------ the sample, and full MNIST
 
 
 @pytest.mark.sample
 def test_sample():
     assert data_utils.SAMPLE.stat().st_size < 1_000_000
-    digest = hashlib.sha256()
     with np.load(data_utils.SAMPLE, allow_pickle=False) as arrays:
-        for part, num_images in ("train", 4000), ("test", 1000):
-            X, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            assert (X.shape, X.dtype, y.dtype) == ((num_images, 28, 28), np.uint8, np.uint8)
-            assert np.bincount(y).tolist() == [num_images // 10] * 10
-            digest.update(X.tobytes() + y.tobytes())
+        stored = [arrays[name].tobytes() for name in ("x_train", "y_train", "x_test", "y_test")]
+    digest = hashlib.sha256(b"".join(stored))
     assert digest.hexdigest() == "a37d6f235ecfbb6366f38123bdfdf0307722a04999e01ee1ad3b4f0985404ed3"
 
 
@@ -137,9 +122,8 @@ def test_split_that_empties_a_class_says_so(tmp_path):
 def test_split_follows_the_seed(tmp_path):
     write(tmp_path, idx_files())
     assert load(tmp_path, num_val=None)["X_val"].shape == (4, 1, 28, 28)
-    draws = [load(tmp_path, num_val=10, seed=seed)["X_val"] for seed in (1, 1, 2)]
-    np.testing.assert_array_equal(draws[0], draws[1])
-    assert not np.array_equal(draws[0], draws[2])
+    draws = [load(tmp_path, num_val=10, seed=seed)["X_val"] for seed in (1, 2)]
+    assert not np.array_equal(*draws)
     # the split itself, which no version of NumPy may change
     recorded = np.array([0, 2, 5, 9, 14, 27, 28, 31, 33, 36])
     np.testing.assert_array_equal(stratified_split(LABELS["train"], 10, 1)[1], recorded)

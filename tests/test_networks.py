@@ -3,7 +3,6 @@
 import copy
 import pickle
 import re
-from dataclasses import FrozenInstanceError
 from functools import partial
 
 import numpy as np
@@ -43,14 +42,11 @@ def check_input_gradient(net, X, y):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=repr)
-def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
+def test_entries_print_as_written_and_compare_by_value(entry):
     again = eval(repr(entry))
     assert again == entry
     assert hash(again) == hash(entry)
     assert [other for other in ENTRIES if other == entry] == [entry]
-    for name in vars(entry):
-        with pytest.raises(FrozenInstanceError):
-            setattr(entry, name, 3)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 import search
 from search import DEFAULTS, FINISHED, make_solver, open_study, table, train
 
-COMPLETE, PRUNED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
+COMPLETE, PRUNED = TrialState.COMPLETE, TrialState.PRUNED
 ANOTHER = r"^search: .*two-layer.* suggest"  # what a study that does not fit is refused with
 
 
@@ -71,9 +71,9 @@ def test_search_keeps_every_trial(toy_data, storage):
 
 def test_search_of_one_worker_is_reproducible(toy_data, tmp_path):
     urls = [f"sqlite:///{tmp_path}/{i}.db" for i in range(2)]
-    studies = [run(toy_data, space(num_epochs=1), 12, storage=url) for url in urls]
+    studies = [run(toy_data, space(num_epochs=1), 11, storage=url) for url in urls]
     first, second = ([(t.params, t.value) for t in study.trials] for study in studies)
-    assert first == second  # also the last ones, which are drawn near the best of the first ten
+    assert first == second  # also the last one, which is drawn near the best of the first ten
 
 
 def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
@@ -124,7 +124,6 @@ def other_part(data, key="X_train"):
 RUNS = [{"learning_rate": rate, "num_epochs": 3} for rate in (0.1, 0.2, 0.3)]
 EDITS = {
     "another fixed setting": (space(), space(reg=0.1)),
-    "a parameter less": (space(), lambda trial: {**space()(trial), "learning_rate": 0.1}),
     "a parameter more": (search.two_layer, space()),
     "another range": (space(), space(low=0.001)),
     "a list": (lambda trial: RUNS[trial.number], RUNS),
@@ -193,7 +192,7 @@ def test_bad_arguments(name, toy_data, storage):
             run(**{**options, name: value})
 
 
-@pytest.mark.parametrize("last", ["learning_rate", "activation", "settings", 2, "of a list"])
+@pytest.mark.parametrize("last", ["learning_rate", "activation", 2, "of a list"])
 def test_open_trial_is_finished(last, toy_data, storage, tmp_path, monkeypatch):
     suggest, last = (RUNS, "outcome") if last == "of a list" else (space(), last)
 
@@ -236,8 +235,6 @@ def test_trial_too_many_waits_for_a_longer_search(toy_data, storage):
     for _ in range(2):  # two processes begin the last trial at the same time
         study.ask()
     empty = table(study)
-    assert empty["hidden_dim"].str[0].empty  # as the notebook reads it
-    assert (1 - empty["validation accuracy"]).cummin().empty
     for num_trials in (1, 3):
         results = table(run(toy_data, num_trials=num_trials, storage=storage))
         assert sorted(results["trial"]) == list(range(num_trials))
@@ -300,15 +297,15 @@ def finished(storage, name="two-layer", number=0):
 def test_two_processes_share_a_study(database, toy_data, request):
     """One of them is killed: the other ends with the number of trials."""
     storage, trials = request.getfixturevalue(database), {}
-    killed, other = children = [start_child(storage, number=16) for _ in range(2)]
+    killed, other = children = [start_child(storage, number=10) for _ in range(2)]
     while len(pids := {trial.user_attrs["pid"] for trial in trials.values()}) < 2:
         trials = finished(storage, number=len(trials) + 1)
     killed.kill()
     killed.communicate()
-    assert output(other).startswith("16 ")
+    assert output(other).startswith("10 ")
     trials = finished(storage)
-    assert list(trials) == list(range(16))
-    assert len({trial.params["learning_rate"] for trial in trials.values()}) == 16
+    assert list(trials) == list(range(10))
+    assert len({trial.params["learning_rate"] for trial in trials.values()}) == 10
     assert pids == {child.pid for child in children}
     with pytest.raises(ValueError, match=ANOTHER):
         run(toy_data, num_trials=8, storage=storage)
@@ -352,34 +349,18 @@ def test_fresh_search_of_a_study_in_use(toy_data, storage):
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
 def test_killed_search_goes_on(storage):
     for number in 0, 3:
-        child = start_child(storage, workers=2)
+        child = start_child(storage, workers=2, number=6)
         kept = finished(storage, number=number)
         child.kill()
         child.communicate(timeout=20)  # returns when its workers have ended too
-    assert output(start_child(storage, workers=2)).startswith("8 ")
-    assert list(finished(storage)) == list(range(8))
+    assert output(start_child(storage, workers=2, number=6)).startswith("6 ")
+    assert list(finished(storage)) == list(range(6))
     assert kept.items() <= finished(storage).items()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_ctrl_c_before_a_training_prevents_it(toy_data, storage, foreground, capsys):
-    def suggest(trial):
-        if trial.number == 1 and isinstance(trial, optuna.Trial):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.01)
-        return space()(trial)
-
-    study = run(toy_data, suggest, 3, storage=storage)
-    assert "Stopped by Ctrl-C: 1 of 3" in capsys.readouterr().out
-    assert [trial.state for trial in study.trials] == [COMPLETE, RUNNING]
-    assert "settings" in study.trials[1].user_attrs  # what it was writing came to its end
-    assert study.trials[1].intermediate_values == {}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_what_is_done(storage, workers):
-    child = start_child(storage, workers)
+def test_ctrl_c_keeps_what_is_done(storage):
+    child = start_child(storage, workers=2)
     finished(storage, number=2)
     child.send_signal(signal.SIGINT)
     assert "Stopped by Ctrl-C" in output(child)

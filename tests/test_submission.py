@@ -59,14 +59,10 @@ def test_read_submission_refuses(path):
     for (first, said), contents in BAD.items():
         for rest in contents:
             path.write_bytes(first + rest)
-            with pytest.raises(ValueError, match=rf"submission\.csv.*{said}") as caught:
+            with pytest.raises(ValueError, match=rf"submission\.csv.*{said}"):
                 read_submission(path, 2)
-            assert len(str(caught.value)) < 400
 
 
 def test_read_submission_of_unknown_length(path):
     path.write_bytes(b"Id,Category\r\n1,11\r\n2,3")
     assert read_submission(path, num_classes=12).tolist() == [11, 3]
-    path.write_bytes(HEADER)
-    with pytest.raises(ValueError, match=r"submission\.csv: .*found 0"):
-        read_submission(path)

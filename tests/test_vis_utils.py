@@ -148,7 +148,7 @@ def test_format_table():
     assert table.to_html().count("<tr") == 2  # one line of names, one of values
 
 
-def test_plot_training_of_short_runs(toy_data, solver):
+def test_plot_training_of_short_runs(toy_data):
     without = {key: toy_data[key] for key in ("X_train", "y_train")}
     short = {
         "without validation": make_solver(without, num_epochs=2),
@@ -160,7 +160,6 @@ def test_plot_training_of_short_runs(toy_data, solver):
         assert len(loss.lines[0].get_xdata()) > 1 or loss.lines[0].get_marker() == "o"
         low, high = accuracy.get_ylim()
         assert all(low <= a <= high for a in run.train_acc_history[1:])
-    drawn(vis_utils.plot_training({**short, "long": solver}))
 
 
 ODD = [
@@ -193,14 +192,11 @@ def test_not_a_number_leaves_a_gap():
 SQUARE = np.ones((2, 2))
 NOT_SHOWN = [
     ("plot_training", [{"a": make_solver(toy_problem())}], "solvers['a']"),
-    ("plot_search", [TRIALS[:0], ["rate"], {}], "table"),
     ("plot_search", [TRIALS, ["momentum"], {}], "table must have columns momentum"),
-    ("plot_search", [TRIALS, ["rate"], None], "importances"),
     ("plot_architectures", [TRIALS], "table must have columns hidden layers"),
-    ("plot_confusion", [[], []], "labels"), ("plot_confusion", [[0, 1], [0]], "predicted"),
+    ("plot_confusion", [[0, 1], [0]], "predicted"),
     ("plot_confusion", [[0, 10], [0, 1]], "num_classes"),
     ("show_images", [np.ones((28, 27))], "images"), ("show_images", ["digits"], "images"),
-    ("show_images", [SQUARE[None], ["a", "b"]], "titles"),
     ("show_weights", [np.ones((15, 2))], "w "),
     ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
     ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
@@ -227,7 +223,7 @@ def legends(fig):
     return [shown(ax.get_legend().get_texts()) for ax in drawn(fig).axes if ax.get_legend()]
 
 
-@pytest.mark.parametrize("name", ["_adam", "$5 or $10", r"\$a_{$", "", None, 3, "error"])
+@pytest.mark.parametrize("name", ["_adam", r"\$a_{$", "", 3, "error"])
 def test_every_name_is_shown_as_it_is(name):
     """Also those that mean something to matplotlib."""
     solver = SimpleNamespace(loss_history=[1.0], train_acc_history=[0.5], val_acc_history=[0.5])
@@ -246,7 +242,8 @@ def test_every_name_is_shown_as_it_is(name):
         assert shown([fig.axes[0].title]) == [text]
     runs = pd.DataFrame({"hidden layers": [1, 1], "width": [text] * 2, "accuracy": [0.5, 0.6]})
     assert legends(vis_utils.plot_architectures(runs, values=["accuracy"])) == [[f"width {name}"]]
-    table = TRIALS.assign(**{"kind": ["_a", "$b$", "c"], name: TRIALS["rate"]})
+    table = TRIALS.assign(kind=["_a", "$b$", "c"])
+    table[name] = table["rate"]
     points, kinds, importances, _ = drawn(
         vis_utils.plot_search(table, [name, "kind"], {name: 1.0})
     ).axes

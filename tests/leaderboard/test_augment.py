@@ -157,7 +157,6 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     # Images do not depend on their neighbours, nor on how many are done at a time.
     many = deskew(np.concatenate([X] * 120))
     np.testing.assert_array_equal(many, np.concatenate([out] * 120))
-    assert np.isfinite(deskew(np.full((2, 1, 1, 5), 3, dtype))).all()
 
 
 @pytest.mark.parametrize(

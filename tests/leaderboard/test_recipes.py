@@ -366,7 +366,6 @@ UNFIT = {  # words of a command: what is said of them
     "--held-out --set elastic=1": "elastic",
     "--held-out --set hidden_dim=[0": "hidden_dim",
     "--held-out --all-images": "--held-out",
-    "--note a": "--note",
     "--held-out --record runs.csv": "runs.csv",
     "--record missing/record.csv": "missing",
     "--out missing/out.csv": "missing",

@@ -18,8 +18,8 @@ KAGGLE = {"train.csv": CSV["train.csv"], "test.csv": csv(IMAGES["test"])}
 OTHERS = {part: (labels + 1) % 10 for part, labels in LABELS.items()}
 
 
-def qmnist(part, columns=8):
-    table = np.tile(np.arange(100, 100 + columns), (len(LABELS[part]), 1))
+def qmnist(part):
+    table = np.tile(np.arange(100, 108), (len(LABELS[part]), 1))
     table[:, 0] = LABELS[part]
     return idx(table, ">i4")
 
@@ -44,9 +44,7 @@ TABLES = {  # a training set alone
     "2.55e2": TABLE.replace(b",255,", b",2.55e2,", 1),
     "quoted header, BOM, CRLF": BOM + TABLE.replace(b"label", b'"Label"').replace(b"\n", b"\r\n"),
     "no header": ROWS,
-    "no header, BOM": BOM + ROWS,
     "blank lines": TABLE.replace(b"\n", b"\n\n"),
-    "no last line end": TABLE[:-1],
 }
 GOOD = {
     "idx": IDX,
@@ -149,7 +147,6 @@ BESIDE = {  # name: (files that lie beside a set, what a warning says of them)
     "csv": ({"train.csv": b"PassengerId,Name\n1,Ann\n"}, r"train\.csv: "),
     "pickle": ({"mnist.pkl.gz": gz(pickle.dumps([1]))}, r"mnist\.pkl\.gz: expected IDX"),
     "test labels": ({Y2: IDX[Y2]}, Y2),
-    "folder": ({"fashion/notes.txt": b""}, None),
 }
 
 
@@ -164,10 +161,9 @@ def test_what_lies_beside_the_data_is_named(name, tmp_path):
             data = load(write(tmp_path / str(len(place)), training | others))
         assert list(data) == ["X_train", "y_train", "X_val", "y_val"]
         np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
-        assert len(caught) == (said is not None)
-        for warning in caught:
-            assert warning.filename == mnist_files.__file__  # where load_mnist is called
-            assert re.search(f"(?s)load_mnist: beside .*{said}", str(warning.message))
+        [warning] = caught
+        assert warning.filename == mnist_files.__file__  # where load_mnist is called
+        assert re.search(f"(?s)load_mnist: beside .*{said}", str(warning.message))
 
 
 BOTH = {"a.npz": npz(**mnist_files.keras(), **course(labels=OTHERS))}
@@ -189,7 +185,6 @@ REFUSED = {  # name: (files, what the error says)
     "test set alone": ({"test.csv": KAGGLE["test.csv"]}, rf"{UNUSED}test\.csv"),
     "copies that differ": (IDX | OTHER_COPIES, rf"{Y1}\.gz: differs from .*{Y1}; keep one"),
     "cut copy": (IDX | {f"{X1}.gz": gz(IDX[X1])[:-99]}, rf"{X1}\.gz: EOFError"),
-    "zip": ({"archive.zip": UNKNOWN}, r"archive\.zip: expected IDX"),
     "parquet": ({"mnist/train.parquet": b"PAR1"}, r"train\.parquet: expected IDX"),
 }
 
@@ -216,13 +211,11 @@ DAMAGED_IDX = {
     "more": {Y1: IDX[Y1] + b"0"},
     "huge": {X1: HUGE},
     "no images": {X1: idx(np.zeros((0, 28, 28)))},
-    "27 rows": {X1: idx(IMAGES["train"][:, 1:])},
     "39 labels": {Y1: idx(LABELS["train"][1:])},
     "label 10": {Y1: idx([10] * 40)},
     "test labels": {Y2: b""},
     "gzip and text": {X1: gz(IDX[X1]) + b"hello"},
     "gzip of another sum": {X1: gz(IDX[X1])[:-8] + bytes(8)},
-    "qmnist of 7 columns": {Y1: qmnist("train", 7)},
 }
 DAMAGED_CSV = {
     "empty": b"",
@@ -239,7 +232,6 @@ DAMAGED_ARRAYS = {  # in .npz and .mat
     "-1": {"training_data": pixel(-1)},
     "1.5": {"training_data": pixel(1.5)},
     "colour": {"training_data": np.zeros((40, 3, 28, 28))},
-    "labels nan": {"training_labels": np.full(40, np.nan)},
     "39 labels": {"training_labels": np.zeros(39)},
 }
 NPZ, MAT = npz(**mnist_files.keras()), mnist_files.mat(**course())
