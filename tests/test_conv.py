@@ -98,7 +98,6 @@ def test_gradients_of_special_shapes(kind, image, mask, stride, pad, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=100)
 @given(case=conv_cases(), in_net=st.booleans())
 def test_fast_conv_agrees_with_naive(dtype, case, in_net):
     *arrays, param = case

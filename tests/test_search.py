@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -239,12 +238,6 @@ def test_trial_too_many_waits_for_a_longer_search(toy_data, storage):
         results = table(run(toy_data, num_trials=num_trials, storage=storage))
         assert sorted(results["trial"]) == list(range(num_trials))
         assert list(results) == list(empty)
-
-
-def test_storage_is_found_from_any_folder(toy_data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    elsewhere = partial(monkeypatch.chdir, tmp_path.parent)  # as workers that were started there
-    run(toy_data, first_calling(elsewhere), 1, storage="sqlite:///new/search.db")
 
 
 # A process of its own: searches of some trials, each at least 0.1 s long, one for each name.

@@ -212,10 +212,15 @@ def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     solver.model.params["W2"][...] = np.inf
     with pytest.raises(DivergedError, match="scores are not finite at iteration 0"):
         solver.train()
+    model = Recorder()
+    model.loss = lambda X, y=None: np.eye(4)[: len(X)] if y is None else (np.inf, model.params)
+    with pytest.raises(DivergedError, match="loss is inf at iteration 0"):
+        record(4, model)
 
 
 def test_check_accuracy(toy_data):
     solver = record(seed=0)
+    assert solver.best_params["w"] == 0  # of equal accuracies the first counts
     X = np.arange(1000)[:, None]
     y = np.where(X[:, 0] < 250, X[:, 0], X[:, 0] + 1) % 4
     for batch_size in (1, 7, 1000, 5000):
