@@ -248,7 +248,7 @@ def slow(X, rng):
     time.sleep(0.1)
     return X
 
-recipes.RECIPES["quick"] = [recipes.QUICK._replace(transform=slow, num_epochs=4)] * 2
+recipes.RECIPES["quick"] = [recipes.QUICK._replace(transform=slow, num_epochs=5)] * 2
 recipes.main()
 """
 
