@@ -157,10 +157,13 @@ def test_other_suggest_that_begins_at_the_same_time_is_refused(toy_data, storage
         run(toy_data, first_calling(other_process), 3, storage=storage)
 
 
-def test_trial_of_unknown_origin_is_refused(toy_data, storage):
-    for state, value in (TrialState.FAIL, None), (TrialState.WAITING, None), (COMPLETE, 0.5):
-        study = open_study(toy_data, state.name, storage=storage)  # nobody has said of what
-        study.add_trial(optuna.create_trial(value=value, state=state))
+def test_trial_of_unknown_origin_or_state_is_refused(toy_data, storage):
+    known = run(toy_data, num_trials=1, storage=storage).trials[0]
+    drawn, attrs = {"params": known.params, "distributions": known.distributions}, known.user_attrs
+    failed, waiting = TrialState.FAIL, TrialState.WAITING
+    for state, value, kept in (failed, None, attrs), (waiting, None, attrs), (COMPLETE, 0.5, {}):
+        study = open_study(toy_data, state.name, storage=storage)
+        study.add_trial(optuna.create_trial(state=state, value=value, user_attrs=kept, **drawn))
         with pytest.raises(ValueError, match=ANOTHER.replace("two-layer", state.name)):
             run(toy_data, num_trials=2, name=state.name, storage=storage)
 
@@ -191,6 +194,7 @@ def test_bad_arguments(name, toy_data, storage):
             run(**{**options, name: value})
 
 
+@pytest.mark.filterwarnings("error")  # of a step that is reported again
 @pytest.mark.parametrize("last", ["learning_rate", "activation", 2, "of a list"])
 def test_open_trial_is_finished(last, toy_data, storage, tmp_path, monkeypatch):
     suggest, last = (RUNS, "outcome") if last == "of a list" else (space(), last)
@@ -229,11 +233,14 @@ def test_first_result_of_a_trial_counts(toy_data, storage):
     assert run(toy_data, first_calling(other_process), 2, storage=storage).trials == first
 
 
-def test_trial_too_many_waits_for_a_longer_search(toy_data, storage):
-    study = open_study(toy_data, storage=storage)
-    for _ in range(2):  # two processes begin the last trial at the same time
-        study.ask()
-    empty = table(study)
+def test_trial_too_many_waits_for_a_longer_search(toy_data, storage, monkeypatch):
+    empty, ask = table(open_study(toy_data, storage=storage)), optuna.Study.ask
+
+    def ask_second(study):  # another process begins a trial at the same moment
+        ask(study)
+        return ask(study)
+
+    monkeypatch.setattr(optuna.Study, "ask", ask_second)
     for num_trials in (1, 3):
         results = table(run(toy_data, num_trials=num_trials, storage=storage))
         assert sorted(results["trial"]) == list(range(num_trials))

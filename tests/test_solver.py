@@ -209,7 +209,7 @@ def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     assert accuracy(solver) == solver.best_val_acc == max(solver.val_acc_history)
     assert all(np.isfinite(p).all() for p in solver.model.params.values())
     solver = make_solver(toy_data)
-    solver.model.params["W2"][...] = np.inf
+    solver.model.params["b2"][...] = np.inf
     with pytest.raises(DivergedError, match="scores are not finite at iteration 0"):
         solver.train()
     model = Recorder()

@@ -368,7 +368,6 @@ UNFIT = {  # words of a command: what is said of them
     "--held-out --all-images": "--held-out",
     "--held-out --record runs.csv": "runs.csv",
     "--record missing/record.csv": "missing",
-    "--out missing/out.csv": "missing",
 }
 
 
