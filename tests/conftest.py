@@ -31,6 +31,13 @@ def foreground():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Use both cores, but for what is looked at: named tests, printed output, a debugger."""
+    option, is_one = config.option, any("::" in argument for argument in config.args)
+    return 0 if is_one or option.keyword or option.usepdb or option.capture == "no" else 2
+
+
 def pytest_collection_modifyitems(items):
     """Skip what needs the embedded sample where it is not there, as in the hand-in's archive."""
     if not SAMPLE.exists():

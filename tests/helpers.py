@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 
 import numpy as np
 
@@ -52,22 +51,3 @@ def interrupted_after(n):
 def noise(X, rng):
     """A transform that draws."""
     return X + 0.01 * rng.standard_normal(X.shape, dtype=np.float32)
-
-
-def kill_at_random(command, rng, longest, **options):
-    """Run a command again and again, each time killed at a random moment, until one run ends.
-
-    The moment comes at most so many seconds after a run has printed its first line; without rng
-    none is killed. Returns these lines: all but the last are of runs that were killed.
-    """
-    lines = []
-    while True:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as child:
-            lines.append(child.stdout.readline())
-            try:
-                child.wait(rng and rng.uniform(0, longest))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                continue
-        assert child.returncode == 0
-        return lines

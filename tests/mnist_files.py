@@ -5,7 +5,7 @@ import io
 import struct
 
 import numpy as np
-import pytest
+import scipy.io
 
 from data_utils import load_mnist
 
@@ -17,7 +17,7 @@ LABELS = {"train": np.arange(40) % 10, "test": np.arange(20) % 10}
 
 def idx(array, dtype="u1"):
     array = np.asarray(array, dtype)
-    code = {"u1": 8, ">i4": 12, ">f4": 13}[dtype]
+    code = {"u1": 8, ">i4": 12}[dtype]
     shape = struct.pack(f">{array.ndim}I", *array.shape)
     return bytes([0, 0, code, array.ndim]) + shape + array.tobytes()
 
@@ -37,9 +37,8 @@ def npz(**arrays):
 
 
 def mat(do_compression=True, **arrays):
-    scipy_io = pytest.importorskip("scipy.io")
     buffer = io.BytesIO()
-    scipy_io.savemat(buffer, arrays, do_compression=do_compression)
+    scipy.io.savemat(buffer, arrays, do_compression=do_compression)
     return buffer.getvalue()
 
 

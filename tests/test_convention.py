@@ -114,7 +114,7 @@ def test_an_infinite_gradient_is_zero_where_none_comes_through(name, rng):
 
 
 @each
-@pytest.mark.parametrize("kind", ["f2", "c16", "?", "O", "U9", "masked"])
+@pytest.mark.parametrize("kind", ["f2", "c16", "O", "masked"])
 def test_other_kinds_of_numbers_and_other_shapes_of_dout_are_named(name, kind, rng):
     arrays = inputs(name, rng)
     forward, backward, *_ = PAIRS[name]

@@ -1,9 +1,7 @@
 """Where MNIST is looked for, what is said of it, the sample, and the validation split."""
 
 import hashlib
-import io
 import os
-import sys
 import warnings
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from mnist_files import IMAGES, LABELS, course, idx_files, load, npz, write
 
 import data_utils
-from data_utils import load_mnist, read_submission, save_submission, stratified_split
+from data_utils import load_mnist, stratified_split
 
 rng = np.random.default_rng(0)
 
@@ -57,42 +55,15 @@ def test_search_order(tmp_path, monkeypatch, capsys):
         load_mnist()
 
 
-def test_home_folder(tmp_path, monkeypatch):
-    for name, value in ("HOME", tmp_path), ("USERPROFILE", tmp_path), ("MNIST_DIR", "~/mnist"):
-        monkeypatch.setenv(name, str(value))
-    write(tmp_path / "mnist", idx_files())
-    for folder in "~/mnist", None:
-        assert len(load(folder)["X_train"]) == 40
-    save_submission("~/submission.csv", [1, 2])
-    assert read_submission("~/submission.csv").tolist() == [1, 2]
-    assert (tmp_path / "submission.csv").exists()
-
-
-def test_folder_that_standard_output_cannot_show(tmp_path, monkeypatch):
-    ascii_only, shown = (
-        io.TextIOWrapper(io.BytesIO(), "ascii"),
-        [r"\xdcbung \u6570", "Übung \u6570"],
-    )
-    for out, name in zip((ascii_only, io.StringIO()), shown, strict=True):
-        monkeypatch.setattr(sys, "stdout", out)
-        load(write(tmp_path / "Übung \u6570", idx_files()), verbose=True)
-        out.seek(0)
-        assert name in out.read()
-
-
 # ------------------------------------------------------------------ the sample, and full MNIST
 
 
 @pytest.mark.sample
 def test_sample():
     assert data_utils.SAMPLE.stat().st_size < 1_000_000
-    digest = hashlib.sha256()
     with np.load(data_utils.SAMPLE, allow_pickle=False) as arrays:
-        for part, num_images in ("train", 4000), ("test", 1000):
-            X, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            assert (X.shape, X.dtype, y.dtype) == ((num_images, 28, 28), np.uint8, np.uint8)
-            assert np.bincount(y).tolist() == [num_images // 10] * 10
-            digest.update(X.tobytes() + y.tobytes())
+        stored = [arrays[name].tobytes() for name in ("x_train", "y_train", "x_test", "y_test")]
+    digest = hashlib.sha256(b"".join(stored))
     assert digest.hexdigest() == "a37d6f235ecfbb6366f38123bdfdf0307722a04999e01ee1ad3b4f0985404ed3"
 
 
@@ -151,9 +122,8 @@ def test_split_that_empties_a_class_says_so(tmp_path):
 def test_split_follows_the_seed(tmp_path):
     write(tmp_path, idx_files())
     assert load(tmp_path, num_val=None)["X_val"].shape == (4, 1, 28, 28)
-    draws = [load(tmp_path, num_val=10, seed=seed)["X_val"] for seed in (1, 1, 2)]
-    np.testing.assert_array_equal(draws[0], draws[1])
-    assert not np.array_equal(draws[0], draws[2])
+    draws = [load(tmp_path, num_val=10, seed=seed)["X_val"] for seed in (1, 2)]
+    assert not np.array_equal(*draws)
     # the split itself, which no version of NumPy may change
     recorded = np.array([0, 2, 5, 9, 14, 27, 28, 31, 33, 36])
     np.testing.assert_array_equal(stratified_split(LABELS["train"], 10, 1)[1], recorded)
@@ -161,22 +131,18 @@ def test_split_follows_the_seed(tmp_path):
 
 
 REFUSED = {
-    ValueError: {"num_val": [40, -1], "seed": [-1], "y": [[], None, [[0], [1]]]},
-    TypeError: {
-        **{"num_val": [0.5, True, "4"], "seed": ["0", None], "y": [[0.0, 1.0], ["0", "1"]]},
-        **{"data_dir": [123, ["data"], False]},
-    },
+    **{"num_val": [40, -1, 0.5, True, "4"], "seed": [-1, "0", None]},
+    **{"y": [[], None, [[0], [1]], [0.0, 1.0], ["0", "1"]], "data_dir": [123, ["data"], False]},
 }
 
 
-@pytest.mark.parametrize("error", REFUSED)
-def test_bad_arguments(error, tmp_path):
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_arguments(name, tmp_path):
     folder = write(tmp_path, idx_files())
-    cases = [(name, value) for name, values in REFUSED[error].items() for value in values]
-    for name, value in cases:
+    for value in REFUSED[name]:
         if name != "data_dir":
-            with pytest.raises(error, match=f"stratified_split: {name} "):
+            with pytest.raises((TypeError, ValueError), match=f"stratified_split: {name} "):
                 stratified_split(**{"y": LABELS["train"], "num_val": 4, "seed": 0, name: value})
         if name != "y":
-            with pytest.raises(error, match=f": {name} "):
+            with pytest.raises((TypeError, ValueError), match=f": {name} "):
                 load_mnist(**{"data_dir": folder, name: value})

@@ -78,15 +78,3 @@ def test_no_source_is_missed_by_the_appendix_the_archive_and_the_record():
     apart = ("course/", "tests/", "benchmarks/", "datasets/")  # the notebook reports on none of it
     reported = {name for name in sources if not name.startswith(apart)}
     assert set(checksums(ROOT)) == reported | set(files(ROOT, REPORTED[-1:]))
-
-
-def test_archive_has_what_the_readme_shows():
-    archive = files(ROOT, ARCHIVE)
-    readmes = [name for name in archive if name.endswith("README.md")]
-    assert len(readmes) == 5
-    for name in readmes:
-        folder = (ROOT / name).parent
-        for part in (ROOT / name).read_text(encoding="utf-8").split("](")[1:]:
-            link = part.split(")")[0]
-            if not link.startswith("http"):
-                assert (folder / link).resolve().relative_to(ROOT).as_posix() in archive, link

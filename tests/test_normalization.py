@@ -133,3 +133,19 @@ def test_numpy_numbers_as_options_promote_nothing(rng):
     assert batchnorm_forward(*arrays, options)[0].dtype == np.float32
     wide = running(np.ones((1, 4)), "test")  # float64
     assert batchnorm_forward(*arrays, wide)[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("mode", ["train", "test"])
+@pytest.mark.parametrize("other", ["running_mean", "x", "gamma", "beta"])
+def test_running_means_of_their_own(other, mode, rng):
+    arrays = {"x": rng.random((5, 3)), "gamma": np.ones(3), "beta": np.zeros(3)}
+    running = {"running_mean": np.zeros(3), "running_var": np.ones(3)}
+    shared, key = {**arrays, **running}[other], "running_mean"
+    key = "running_var" if other == key else key
+    running[key] = shared[0] if other == "x" else shared[:]
+    before = shared.copy()
+    with pytest.raises(ValueError, match=f"batchnorm_forward: {key} and {other}"):
+        batchnorm_forward(**arrays, bn_param={"mode": mode, **running})
+    np.testing.assert_array_equal(shared, before)
+    mean, var = np.ones((3, 2)).T  # two columns of one array share nothing
+    batchnorm_forward(**arrays, bn_param={"mode": mode, "running_mean": mean, "running_var": var})

@@ -1,7 +1,6 @@
 """Search: what a study keeps, and that several processes, Ctrl-C and kill -9 lose nothing."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from optuna.trial import TrialState
 import search
 from search import DEFAULTS, FINISHED, make_solver, open_study, table, train
 
-COMPLETE, PRUNED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
+COMPLETE, PRUNED = TrialState.COMPLETE, TrialState.PRUNED
 ANOTHER = r"^search: .*two-layer.* suggest"  # what a study that does not fit is refused with
 
 
@@ -72,9 +70,9 @@ def test_search_keeps_every_trial(toy_data, storage):
 
 def test_search_of_one_worker_is_reproducible(toy_data, tmp_path):
     urls = [f"sqlite:///{tmp_path}/{i}.db" for i in range(2)]
-    studies = [run(toy_data, space(num_epochs=1), 12, storage=url) for url in urls]
+    studies = [run(toy_data, space(num_epochs=1), 11, storage=url) for url in urls]
     first, second = ([(t.params, t.value) for t in study.trials] for study in studies)
-    assert first == second  # also the last ones, which are drawn near the best of the first ten
+    assert first == second  # also the last one, which is drawn near the best of the first ten
 
 
 def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
@@ -125,7 +123,6 @@ def other_part(data, key="X_train"):
 RUNS = [{"learning_rate": rate, "num_epochs": 3} for rate in (0.1, 0.2, 0.3)]
 EDITS = {
     "another fixed setting": (space(), space(reg=0.1)),
-    "a parameter less": (space(), lambda trial: {**space()(trial), "learning_rate": 0.1}),
     "a parameter more": (search.two_layer, space()),
     "another range": (space(), space(low=0.001)),
     "a list": (lambda trial: RUNS[trial.number], RUNS),
@@ -160,10 +157,13 @@ def test_other_suggest_that_begins_at_the_same_time_is_refused(toy_data, storage
         run(toy_data, first_calling(other_process), 3, storage=storage)
 
 
-def test_trial_of_unknown_origin_is_refused(toy_data, storage):
-    for state, value in (TrialState.FAIL, None), (TrialState.WAITING, None), (COMPLETE, 0.5):
-        study = open_study(toy_data, state.name, storage=storage)  # nobody has said of what
-        study.add_trial(optuna.create_trial(value=value, state=state))
+def test_trial_of_unknown_origin_or_state_is_refused(toy_data, storage):
+    known = run(toy_data, num_trials=1, storage=storage).trials[0]
+    drawn, attrs = {"params": known.params, "distributions": known.distributions}, known.user_attrs
+    failed, waiting = TrialState.FAIL, TrialState.WAITING
+    for state, value, kept in (failed, None, attrs), (waiting, None, attrs), (COMPLETE, 0.5, {}):
+        study = open_study(toy_data, state.name, storage=storage)
+        study.add_trial(optuna.create_trial(state=state, value=value, user_attrs=kept, **drawn))
         with pytest.raises(ValueError, match=ANOTHER.replace("two-layer", state.name)):
             run(toy_data, num_trials=2, name=state.name, storage=storage)
 
@@ -179,29 +179,23 @@ def test_bad_settings_end_the_search(toy_data, storage):
 
 
 BAD = {
-    TypeError: {
-        **{"data": [None], "suggest": ["abc", [None], [{"reg": object()}], lambda trial: 3]},
-        **{"num_trials": [None, "a", 1.0], "name": [None], "storage": [None], "seed": ["x"]},
-    },
-    ValueError: {
-        **{"data": [{}, {**toy_problem(), "y_val": None}], "num_trials": [0], "seed": [-1]},
-        **{"suggest": [[], [{"rate": 1}], lambda trial: {1: 2}], "workers": [0]},
-    },
+    "data": [None, {}, {**toy_problem(), "y_val": None}],
+    "suggest": ["abc", [], [None], [{"rate": 1}], [{"reg": object()}], lambda trial: {"rate": 1}],
+    **{"num_trials": [None, 1.0, 0], "name": [None], "storage": [None]},
+    **{"seed": ["x", -1], "workers": [0]},
 }
 
 
-@pytest.mark.parametrize("error", BAD)
-def test_bad_arguments(error, toy_data, storage):
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments(name, toy_data, storage):
     options = {"data": toy_data, "suggest": space(), "num_trials": 1, "storage": storage}
-    for name, values in BAD[error].items():
-        for value in values:
-            with pytest.raises(error, match=f"^search: .*{name}"):
-                run(**{**options, name: value})
-    with pytest.raises(error, match=r"^make_solver: .*settings"):
-        make_solver(toy_data, None if error is TypeError else {"momentums": 0.9})
+    for value in BAD[name]:
+        with pytest.raises((TypeError, ValueError), match=f"^search: .*{name}"):
+            run(**{**options, name: value})
 
 
-@pytest.mark.parametrize("last", ["learning_rate", "activation", "settings", 2, "of a list"])
+@pytest.mark.filterwarnings("error")  # of a step that is reported again
+@pytest.mark.parametrize("last", ["learning_rate", "activation", 2, "of a list"])
 def test_open_trial_is_finished(last, toy_data, storage, tmp_path, monkeypatch):
     suggest, last = (RUNS, "outcome") if last == "of a list" else (space(), last)
 
@@ -239,25 +233,18 @@ def test_first_result_of_a_trial_counts(toy_data, storage):
     assert run(toy_data, first_calling(other_process), 2, storage=storage).trials == first
 
 
-def test_trial_too_many_waits_for_a_longer_search(toy_data, storage):
-    study = open_study(toy_data, storage=storage)
-    for _ in range(2):  # two processes begin the last trial at the same time
-        study.ask()
-    empty = table(study)
-    assert empty["hidden_dim"].str[0].empty  # as the notebook reads it
-    assert (1 - empty["validation accuracy"]).cummin().empty
+def test_trial_too_many_waits_for_a_longer_search(toy_data, storage, monkeypatch):
+    empty, ask = table(open_study(toy_data, storage=storage)), optuna.Study.ask
+
+    def ask_second(study):  # another process begins a trial at the same moment
+        ask(study)
+        return ask(study)
+
+    monkeypatch.setattr(optuna.Study, "ask", ask_second)
     for num_trials in (1, 3):
         results = table(run(toy_data, num_trials=num_trials, storage=storage))
         assert sorted(results["trial"]) == list(range(num_trials))
         assert list(results) == list(empty)
-
-
-def test_storage_is_found_from_any_folder(toy_data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    elsewhere = partial(monkeypatch.chdir, tmp_path.parent)  # as workers that were started there
-    study = run(toy_data, first_calling(elsewhere), 1, storage="sqlite:///new/search.db")
-    assert len(study.trials) == 1
-    assert (tmp_path / "new/search.db").exists()
 
 
 # A process of its own: searches of some trials, each at least 0.1 s long, one for each name.
@@ -310,15 +297,15 @@ def finished(storage, name="two-layer", number=0):
 def test_two_processes_share_a_study(database, toy_data, request):
     """One of them is killed: the other ends with the number of trials."""
     storage, trials = request.getfixturevalue(database), {}
-    killed, other = children = [start_child(storage, number=16) for _ in range(2)]
+    killed, other = children = [start_child(storage, number=10) for _ in range(2)]
     while len(pids := {trial.user_attrs["pid"] for trial in trials.values()}) < 2:
         trials = finished(storage, number=len(trials) + 1)
     killed.kill()
     killed.communicate()
-    assert output(other).startswith("16 ")
+    assert output(other).startswith("10 ")
     trials = finished(storage)
-    assert list(trials) == list(range(16))
-    assert len({trial.params["learning_rate"] for trial in trials.values()}) == 16
+    assert list(trials) == list(range(10))
+    assert len({trial.params["learning_rate"] for trial in trials.values()}) == 10
     assert pids == {child.pid for child in children}
     with pytest.raises(ValueError, match=ANOTHER):
         run(toy_data, num_trials=8, storage=storage)
@@ -348,55 +335,32 @@ def postgres():
 
 
 def test_fresh_search_of_a_study_in_use(toy_data, storage):
-    names, rng = [f"study {i}" for i in range(4)], random.Random(0)
-    child = start_child(storage, number=4, names=names)
-    for name in names:
-        finished(storage, name, rng.randint(1, 3))
-        time.sleep(rng.uniform(0, 0.1))
-        data = rng.choice([toy_data, other_part(toy_data)])
+    studies = {"same data": (toy_data, 1), "other data": (other_part(toy_data), 3)}
+    child = start_child(storage, number=4, names=studies)
+    for name, (data, number) in studies.items():
+        finished(storage, name, number)
         mine = run(data, num_trials=2, name=name, storage=storage, fresh=True)
         assert list(finished(storage, name)) == [0, 1]
         assert not any("pid" in trial.user_attrs for trial in mine.trials)
         assert mine.trials == open_study(data, name, space(), storage=storage).trials
-    assert output(child) == f"4 {child.pid}\n" * 4
+    assert output(child) == f"4 {child.pid}\n" * 2
 
 
-@pytest.mark.parametrize("studies", [1, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a parent is gone")
-def test_killed_search_goes_on(studies, tmp_path):
-    rng = random.Random(0)
-    for number in range(studies):
-        storage = f"sqlite:///{tmp_path}/search-{number}.db"
-        for _ in range(2):
-            child = start_child(storage, workers=2)
-            kept = finished(storage, number=rng.randint(0, 4))
-            time.sleep(rng.uniform(0, 0.5))
-            child.kill()
-            child.communicate(timeout=20)  # returns when its workers have ended too
-        assert output(start_child(storage, workers=2)).startswith("8 ")
-        assert list(finished(storage)) == list(range(8))
-        assert kept.items() <= finished(storage).items()
+def test_killed_search_goes_on(storage):
+    for number in 0, 3:
+        child = start_child(storage, workers=2, number=6)
+        kept = finished(storage, number=number)
+        child.kill()
+        child.communicate(timeout=20)  # returns when its workers have ended too
+    assert output(start_child(storage, workers=2, number=6)).startswith("6 ")
+    assert list(finished(storage)) == list(range(6))
+    assert kept.items() <= finished(storage).items()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_ctrl_c_before_a_training_prevents_it(toy_data, storage, foreground, capsys):
-    def suggest(trial):
-        if trial.number == 1 and isinstance(trial, optuna.Trial):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.01)
-        return space()(trial)
-
-    study = run(toy_data, suggest, 3, storage=storage)
-    assert "Stopped by Ctrl-C: 1 of 3" in capsys.readouterr().out
-    assert [trial.state for trial in study.trials] == [COMPLETE, RUNNING]
-    assert "settings" in study.trials[1].user_attrs  # what it was writing came to its end
-    assert study.trials[1].intermediate_values == {}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_what_is_done(storage, workers):
-    child = start_child(storage, workers)
+def test_ctrl_c_keeps_what_is_done(storage):
+    child = start_child(storage, workers=2)
     finished(storage, number=2)
     child.send_signal(signal.SIGINT)
     assert "Stopped by Ctrl-C" in output(child)

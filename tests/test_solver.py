@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import threading
-import time
 import warnings
 
 import numpy as np
@@ -94,8 +92,6 @@ def test_parameters_of_each_epoch_by_checkpoint_name(toy_data, tmp_path):
         net = FullyConnectedNet(2, [16], 2)
         net.load(folder / name)
         assert_same(net.params, params)
-    with pytest.warns(UserWarning, match="epoch 1"):  # what cannot be written is no error
-        trained(toy_data, num_epochs=1, checkpoint_name=folder / name / "toy")
 
 
 def test_seed_fixes_every_bit(toy_data):
@@ -196,20 +192,6 @@ def test_second_ctrl_c_acts_at_once(toy_data):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_is_ignored_where_it_was(toy_data):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    solver = trained(toy_data, transform=interrupted_after(3))
-    assert (solver.epoch, solver.interrupted) == (8, False)
-
-
-def test_trains_in_another_thread(toy_data):
-    solver = make_solver(toy_data)
-    thread = threading.Thread(target=solver.train)
-    thread.start()
-    thread.join()
-    assert solver.epoch == 8
-
-
 def test_more_epochs_after_a_finished_run(toy_data):
     parts = trained(toy_data, num_epochs=3)
     parts.num_epochs = 8
@@ -227,13 +209,18 @@ def test_a_diverged_run_stops_and_keeps_the_best(toy_data):
     assert accuracy(solver) == solver.best_val_acc == max(solver.val_acc_history)
     assert all(np.isfinite(p).all() for p in solver.model.params.values())
     solver = make_solver(toy_data)
-    solver.model.params["W2"][...] = np.inf
+    solver.model.params["b2"][...] = np.inf
     with pytest.raises(DivergedError, match="scores are not finite at iteration 0"):
         solver.train()
+    model = Recorder()
+    model.loss = lambda X, y=None: np.eye(4)[: len(X)] if y is None else (np.inf, model.params)
+    with pytest.raises(DivergedError, match="loss is inf at iteration 0"):
+        record(4, model)
 
 
 def test_check_accuracy(toy_data):
     solver = record(seed=0)
+    assert solver.best_params["w"] == 0  # of equal accuracies the first counts
     X = np.arange(1000)[:, None]
     y = np.where(X[:, 0] < 250, X[:, 0], X[:, 0] + 1) % 4
     for batch_size in (1, 7, 1000, 5000):
@@ -244,17 +231,14 @@ def test_check_accuracy(toy_data):
         solver.check_accuracy(X[:0], y[:0])
 
 
-BN, RATE = {"normalization": "batchnorm"}, {"learning_rate": 0.3}
-
-
 @pytest.mark.parametrize(
     ("net", "options", "name"),
     [
         ({}, {"optim_config": {"learning_rate": 0}}, "learning_rate"),
         ({}, {"schedule": lambda t: 0.0}, "schedule"),
-        ({"reg": 4}, {"optim_config": RATE}, "reg"),
-        (BN, {"batch_size": 1}, "batch_size"),
-        (BN, {"batch_size": 299}, "batch_size"),  # of 300 examples
+        ({"reg": 4}, {}, "reg"),  # of a learning rate of 0.3
+        ({"normalization": "batchnorm"}, {"batch_size": 1}, "batch_size"),
+        ({"normalization": "batchnorm"}, {"batch_size": 299}, "batch_size"),  # of 300 examples
     ],
 )
 def test_options_without_sense_are_refused(net, options, name, toy_data):
@@ -264,7 +248,7 @@ def test_options_without_sense_are_refused(net, options, name, toy_data):
 
 def test_labels_of_no_class_are_refused_before_the_first_step(toy_data):
     solver = make_solver({**toy_data, "y_val": toy_data["y_val"] + 1})  # 1 and 2 for 0 and 1
-    with pytest.raises(ValueError, match="labels of the model's 2 classes, from 0 on, got 2"):
+    with pytest.raises(ValueError, match="check_accuracy: y"):
         solver.train()
     assert solver.iteration == 0
 
@@ -276,11 +260,7 @@ def test_weights_that_stay_what_they_were_are_named(options, toy_data):
 
 
 def test_verbose_says_how_it_went(toy_data, capsys):
-    def slowly(X, rng):
-        time.sleep(0.01)  # the bar is drawn ten times a second at most
-        return X
-
-    trained(toy_data, verbose=True, print_every=1, transform=slowly, num_epochs=2)
+    trained(toy_data, verbose=True, print_every=1, num_epochs=2)
     captured = capsys.readouterr()
     assert re.search(r"2 epochs \(20 iterations\)(.|\n)*best validation accuracy", captured.out)
     assert all(shown in captured.err for shown in ("loss=", "train=", "val=", "lr="))
@@ -297,15 +277,14 @@ def test_bad_data(toy_data):
             make_solver({**toy_data, **change})
 
 
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [(np.ones((1, 1)), r"scores .*\(1, 1\)"), (np.ones(10), r"scores .*\(10,\)"),
-     (np.eye(10), "gradients of w")],
-)  # fmt: skip
-def test_a_model_that_returns_nonsense(scores, message):
+NONSENSE = [(np.ones((1, 1)), "scores"), (np.ones(10), "scores"), (np.eye(10), "gradients of w")]
+
+
+@pytest.mark.parametrize(("scores", "name"), NONSENSE)
+def test_a_model_that_returns_nonsense(scores, name):
     model = Recorder()
     model.loss = lambda X, y=None: scores[: len(X)] if y is None else (1.0, {})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=name):
         record(model=model)
 
 

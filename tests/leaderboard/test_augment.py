@@ -150,35 +150,25 @@ def test_deskew_keeps_dtype_and_empty_images(slanted, dtype):
     expected, scale = deskew(X), 255 if dtype == np.uint8 else 1
     X = (np.rint(scale * X) if dtype == np.uint8 else X).astype(dtype)
     out = deskew(X)
-    assert (out.dtype, out.shape) == (dtype, X.shape)
+    assert out.dtype == dtype
     np.testing.assert_allclose(out / scale, expected, atol=0.02 if dtype == np.uint8 else 1e-3)
     assert not out[-1].any()
     assert deskew(X[:0]).shape == (0, 2, 40, 36)
     # Images do not depend on their neighbours, nor on how many are done at a time.
     many = deskew(np.concatenate([X] * 120))
     np.testing.assert_array_equal(many, np.concatenate([out] * 120))
-    assert np.isfinite(deskew(np.full((2, 1, 1, 5), 3, dtype))).all()
 
 
-IMAGES = np.zeros((2, 1, 8, 8))
-
-
-WRONG = [np.zeros((2, 784)), IMAGES.tolist(), np.ma.masked_array(IMAGES)]
-BAD = {  # function: argument, wrong values, error
-    distort: [("X", WRONG, TypeError), ("rng", [0], TypeError), ("shift", [-1], ValueError)],
-    deskew: [("X", [IMAGES + np.nan], ValueError), ("width", [0], ValueError)],
-    adversarial: [("size", [-1], ValueError), ("net", [len], TypeError)],
-}
-
-
-@pytest.mark.parametrize("function", BAD)
-def test_bad_input(function, rng):
-    defaults = {deskew: {}, distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}
-    options = {"X": IMAGES, **defaults[function]}
-    for name, values, error in BAD[function]:
-        for value in values:
-            with pytest.raises(error, match=rf": {name}\b"):
-                function(**{**options, name: value})
+@pytest.mark.parametrize(
+    ("function", "name", "value"),
+    [(distort, "X", np.zeros((2, 784))), (distort, "rng", 0), (distort, "shift", -1),
+     (deskew, "X", np.full((2, 1, 8, 8), np.nan)), (deskew, "width", 0),
+     (adversarial, "size", -1), (adversarial, "net", len)],
+)  # fmt: skip
+def test_bad_input_is_named(function, name, value, rng):
+    options = {deskew: {}, distort: {"rng": rng}, adversarial: {"rng": rng, "net": NET}}[function]
+    with pytest.raises((TypeError, ValueError), match=rf": {name}\b"):
+        function(**{"X": np.zeros((2, 1, 8, 8)), **options, name: value})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,15 +3,16 @@
 import errno
 import json
 import os
-import random
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import kill_at_random, make_solver, noise, state
+from helpers import make_solver, noise, state
 
 from conv_net import ConvNet
 from fast.data_parallel import DataParallel
@@ -26,7 +27,7 @@ BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "run.npz"
+    return tmp_path / "a folder to be made" / "run.npz"
 
 
 def fc_net(seed=0, **options):
@@ -69,7 +70,6 @@ TRAININGS = {
     "cosine": (fc_net, {"schedule": partial(cosine, warm_up=0.2)}),
     "transform of children": (fc_net, {"transform": lambda X, rng: noise(X, rng.spawn(1)[0])}),
     "samples": (fc_net, {"num_train_samples": 50, "num_val_samples": 50}),
-    "float64": (partial(fc_net, dtype=np.float64), {}),
     "layernorm": (partial(fc_net, normalization="layernorm"), {}),
     "batchnorm and dropout": (partial(fc_net, dropout=0.3, normalization="batchnorm"), {}),
     "images": (
@@ -174,23 +174,23 @@ FLOOR, PHILOX = {"schedule": partial(floor, floor=0.1)}, np.random.Generator(np.
 
 
 OTHERS = [  # options of the run that wrote it, of the one that reads it, and what differs
-    ({}, {"net": fc_net(hidden_dim=[17])}, "another model: .*W1 is .*16.* there and .*17"),
-    ({}, {"net": fc_net(dtype=np.float64)}, "another model: .*float32.* there and .*float64"),
+    ({}, {"net": fc_net(hidden_dim=[17])}, "another model: .*W1"),
+    ({}, {"net": fc_net(dtype=np.float64)}, "another model: .*W1"),
     ({}, {"net": fc_net(reg=1)}, "another model: reg"),
     ({"net": fc_net(dropout=0.2)}, {"net": fc_net(dropout=0.1)}, "another model"),
     ({}, {"net": Plain(fc_net())}, "another model"),
     ({"net": Plain(fc_net())}, {"net": Plain(fc_net(activation="tanh"))}, "another model"),
     ({}, {"lr_decay": 0.8}, r"other settings: lr_decay is 0\.9 there and 0\.8 here"),
-    ({}, {"optim_config": {}}, r"other settings: learning_rate is 0\.3 there and 0\.01"),
+    ({}, {"optim_config": {}}, "other settings: learning_rate"),
     ({}, {"update_rule": "sgd"}, "other settings: update_rule"),
-    ({}, {"batch_size": 33}, "other settings: batch_size is 32 there and 33"),
-    ({}, {"transform": noise}, "other settings: transform is None there and noise here"),
-    ({}, {"schedule": floor}, "other settings: schedule is None there and floor here"),
-    (FLOOR, {"schedule": partial(floor, floor=0.2)}, r"other settings: schedule .*0\.1.*0\.2"),
-    (FLOOR, {**FLOOR, "num_epochs": 2}, "other settings: num_epochs is 1 there and 2 here"),
-    ({}, {"seed": PHILOX}, "other settings: generators .*PCG64.*Philox"),
-    ({}, {"seed": 1}, "other settings: seed is 0 there and 1"),
-    ({}, {"net": fc_net(1)}, "another model: seed is 0 there and 1"),
+    ({}, {"batch_size": 33}, "other settings: batch_size"),
+    ({}, {"transform": noise}, "other settings: transform"),
+    ({}, {"schedule": floor}, "other settings: schedule"),
+    (FLOOR, {"schedule": partial(floor, floor=0.2)}, "other settings: schedule"),
+    (FLOOR, {**FLOOR, "num_epochs": 2}, "other settings: num_epochs"),
+    ({}, {"seed": PHILOX}, "other settings: generators"),
+    ({}, {"seed": 1}, "other settings: seed"),
+    ({}, {"net": fc_net(1)}, "another model: seed"),
 ]
 
 
@@ -214,19 +214,6 @@ def test_other_data_are_refused_whichever_example_differs(toy_data, checkpoint, 
             make_solver({**toy_data, name: changed}, checkpoint=checkpoint)
 
 
-def test_path_and_settings_of_a_checkpoint(toy_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    plain = {"num_train_samples": 50, "lr_decay": 0.9, "schedule": partial(floor, floor=np.nan)}
-    numpy = {"num_train_samples": np.int64(50), "lr_decay": np.longdouble(0.9)}
-    numpy["schedule"] = partial(floor, floor=np.float64(np.nan))
-    path = tmp_path / "runs" / "a.npz"
-    make_solver(toy_data, checkpoint="~/runs/a.npz", num_epochs=1, **numpy).train()
-    assert make_solver(toy_data, checkpoint=path, num_epochs=1, **plain).epoch == 1
-    for wrong in (tmp_path, path / "run.npz"):  # a folder, and none
-        with pytest.raises(OSError, match=str(wrong.parent)):
-            make_solver(toy_data, checkpoint=wrong)
-
-
 def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
     before, solver = checkpoint.read_bytes(), make_solver(toy_data, checkpoint=checkpoint)
 
@@ -242,31 +229,29 @@ def test_full_disk_keeps_the_old_checkpoint(toy_data, checkpoint, monkeypatch):
     assert os.listdir(checkpoint.parent) == [checkpoint.name]
 
 
-def is_refused(data, path, content):
-    """Return whether a checkpoint is refused; any exception but a ValueError is a failure."""
+def resumed(data, path, content):
+    """Return what a file of that content leads to, None where it is refused by its name."""
     path.write_bytes(content)
     try:
-        make_solver(data, checkpoint=path)
+        return state(make_solver(data, checkpoint=path))
     except ValueError as error:
-        return str(path) in str(error)
-    return False
+        assert str(path) in str(error)  # noqa: PT017
+        return None
 
 
 def test_truncated_damaged_or_foreign_file_is_refused(toy_data, checkpoint):
     content, parameters = checkpoint.read_bytes(), checkpoint.with_name("net.npz")
-    intact = state(make_solver(toy_data, checkpoint=checkpoint))
-    rng, num_refused = random.Random(0), 0
+    intact = resumed(toy_data, checkpoint, content)
     fc_net().save(parameters)
-    parts = (content[:length] for length in range(0, len(content), 97))
-    for foreign in (b"hello" * 99, parameters.read_bytes(), *parts):
-        assert is_refused(toy_data, checkpoint, foreign)
-    for _ in range(150):
-        damaged = bytearray(content)
-        damaged[rng.randrange(len(content))] ^= 0xFF
-        refused = is_refused(toy_data, checkpoint, damaged)
-        num_refused += refused  # a date, say, is not: all that counts is as it was
-        assert refused or state(make_solver(toy_data, checkpoint=checkpoint)) == intact
-    assert num_refused > 110
+    truncated = (content[:length] for length in range(0, len(content), 97))
+    for foreign in (b"hello" * 99, parameters.read_bytes(), *truncated):
+        assert resumed(toy_data, checkpoint, foreign) is None
+    found = []
+    for i in range(0, len(content), 89):
+        damaged = content[:i] + bytes([content[i] ^ 0xFF]) + content[i + 1 :]
+        found.append(resumed(toy_data, checkpoint, damaged))
+    assert all(each in (None, intact) for each in found)  # a date, say, changes nothing
+    assert found.count(None) > 0.7 * len(found)
 
 
 def rewrite(path, change):
@@ -324,8 +309,8 @@ import sys, os, time
 from helpers import make_solver, noise, state, toy_problem
 
 os.fsync = lambda fd: time.sleep(0.02)
-checkpoint, result = sys.argv[1:]
-solver = make_solver(toy_problem(), batch_size=10, num_epochs=40, checkpoint=checkpoint or None,
+checkpoint, result, num_epochs = sys.argv[1:]
+solver = make_solver(toy_problem(), num_epochs=int(num_epochs), checkpoint=checkpoint,
                      transform=noise, after_epoch=lambda solver: time.sleep(0.01))
 print(solver.epoch, flush=True)
 solver.train()
@@ -334,43 +319,44 @@ open(result, "wb").write(b"".join(state(solver)))
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(300, marks=pytest.mark.slow)])
-def test_killed_training_ends_with_the_same_bits(tmp_path, path, kills):
-    expected, result, command = tmp_path / "expected", tmp_path / "result", [sys.executable, "-c"]
+def test_killed_training_ends_with_the_same_bits(tmp_path, kills, rng):
     options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT / "tests")}}
-    kill_at_random([*command, CHILD, "", expected], None, None, **options)
-    rng = random.Random(kills)
-    while kills > 0:
-        path.unlink(missing_ok=True)
-        lines = kill_at_random([*command, CHILD, path, result], rng, 0.6, **options)
-        epochs = [int(line) for line in lines]
-        assert epochs == sorted(epochs)  # what was once saved stays saved
-        assert result.read_bytes() == expected.read_bytes()
-        kills -= len(epochs) - 1
-    assert any(tmp_path.glob(".run.npz.*.tmp"))  # of those that were killed while they wrote
+
+    def train(name, *moments):
+        """Train, killed at each of these moments; the epochs that it began with, and the result."""
+        path, epochs = tmp_path / name, []
+        command = [sys.executable, "-c", CHILD, f"{path}.npz", path, str(8 * kills)]
+        for moment in (*moments, None):
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as child:
+                epochs.append(int(child.stdout.readline()))
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(moment)
+                child.kill()
+        return epochs, path.read_bytes()
+
+    _, expected = train("whole")
+    epochs, result = train("killed", *rng.uniform(0, 0.6, kills))
+    assert epochs == sorted(epochs)  # what was once saved stays saved
+    assert result == expected
+    assert any(tmp_path.glob(".killed.npz.*.tmp"))  # of those that were killed while they wrote
 
 
-WRONG = [{"hidden_dim": [6]}, {"hidden_dim": []}, {"hidden_dim": [16, 16]}]
-WRONG += [{"dtype": np.float64}, {"normalization": "layernorm"}, {"activation": "tanh"}]
-
-
-def test_parameters_alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    net, other = (fc_net(n, dropout=n / 2, normalization="batchnorm") for n in range(2))
-    net.buffers["running_mean1"] += 1
-    net.save("~/net.npz")
-    path = tmp_path / "net.npz"
-    other.load(str(path))
-    np.testing.assert_equal(copy_params(other), copy_params(net))
-    with pytest.raises(TypeError, match="path"):
-        net.save(None)
-    for options in WRONG:
-        another = fc_net(1, **{"normalization": "batchnorm", **options})
-        before = copy_params(another)
-        with pytest.raises(ValueError, match=r"net\.npz"):
-            another.load(path)
-        np.testing.assert_equal(copy_params(another), before)
-    path.write_bytes(path.read_bytes()[:-30])
-    for error, wrong in (ValueError, path), (FileNotFoundError, tmp_path / "none.npz"):
-        with pytest.raises(error, match=wrong.name):
-            other.load(wrong)
-    np.testing.assert_equal(copy_params(other), copy_params(net))
+def test_other_parameters_are_not_loaded(tmp_path):
+    path, truncated = tmp_path / "net.npz", tmp_path / "truncated.npz"
+    fc_net().save(path)
+    truncated.write_bytes(path.read_bytes()[:-30])
+    for file, options in (
+        (path, {"hidden_dim": [6]}),
+        (path, {"hidden_dim": [16, 16]}),
+        (path, {"activation": "tanh"}),
+        (path, {"dtype": np.float64}),
+        (path, {"normalization": "batchnorm"}),
+        (truncated, {}),
+    ):
+        net = fc_net(1, **options)
+        before = copy_params(net)
+        with pytest.raises(ValueError, match=file.name):
+            net.load(file)
+        np.testing.assert_equal(copy_params(net), before)
+    with pytest.raises(FileNotFoundError, match="none"):
+        net.load(tmp_path / "none.npz")

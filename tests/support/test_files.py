@@ -2,7 +2,6 @@
 
 import os
 import stat
-from pathlib import Path
 
 import pytest
 
@@ -23,30 +22,10 @@ def test_atomic_write(tmp_path):
         file.write("é\n")
     assert link.is_symlink()
     assert path.read_bytes() == b"\xc3\xa9\r\n"
-    for error, name, *arguments in (
-        (OSError, "nowhere", tmp_path / "nowhere" / "name"),
-        (OSError, str(tmp_path), tmp_path),
-        (TypeError, "path", None),
-        (ValueError, "mode", path, "a"),
-    ):
-        with pytest.raises(error, match=name), atomic_write(*arguments):
+    for wrong in tmp_path / "nowhere" / "name", tmp_path:
+        with pytest.raises(OSError, match=str(tmp_path)), atomic_write(wrong):
             pytest.fail("the block must not begin")
     assert sorted(os.listdir(tmp_path)) == ["file", "link"]
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_atomic_write_on_a_full_disk(tmp_path, monkeypatch):
-    (tmp_path / "file").write_bytes(b"first")
-    open_path, full = Path.open, Path("/dev/full")
-
-    def open_full(path, mode, **kwargs):
-        return open_path(path if mode == "rb+" else full, mode)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", open_full)
-        with pytest.raises(OSError, match="No space left"), atomic_write(tmp_path / "file") as file:
-            file.write(b"second")
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"first"]
 
 
 def test_permissions(tmp_path):
@@ -79,12 +58,11 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     link.symlink_to(pipe)
-    reader, writer = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), os.open(pipe, os.O_WRONLY)
-    for path in pipe, link, f"/dev/fd/{writer}":
-        with atomic_write(path, "w", newline="\n") as file:
-            file.write("é\n")
-        assert os.read(reader, 10) == b"\xc3\xa9\n"
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in pipe, link:
+        with atomic_write(path) as file:
+            file.write(b"text")
+        assert os.read(reader, 10) == b"text"
     os.close(reader)
-    os.close(writer)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert set(os.listdir(tmp_path)) == {"pipe", "link"}

@@ -1,7 +1,6 @@
 """Files of every format: which are used, what is in them, and what is said of the others."""
 
 import pickle
-import random
 import re
 import warnings
 
@@ -19,8 +18,8 @@ KAGGLE = {"train.csv": CSV["train.csv"], "test.csv": csv(IMAGES["test"])}
 OTHERS = {part: (labels + 1) % 10 for part, labels in LABELS.items()}
 
 
-def qmnist(part, columns=8):
-    table = np.tile(np.arange(100, 100 + columns), (len(LABELS[part]), 1))
+def qmnist(part):
+    table = np.tile(np.arange(100, 108), (len(LABELS[part]), 1))
     table[:, 0] = LABELS[part]
     return idx(table, ">i4")
 
@@ -45,9 +44,6 @@ TABLES = {  # a training set alone
     "2.55e2": TABLE.replace(b",255,", b",2.55e2,", 1),
     "quoted header, BOM, CRLF": BOM + TABLE.replace(b"label", b'"Label"').replace(b"\n", b"\r\n"),
     "no header": ROWS,
-    "no header, BOM": BOM + ROWS,
-    "blank lines": TABLE.replace(b"\n", b"\n\n"),
-    "no last line end": TABLE[:-1],
 }
 GOOD = {
     "idx": IDX,
@@ -146,11 +142,9 @@ BESIDE = {  # name: (files that lie beside a set, what a warning says of them)
     "test set of another kind": ({"mnist_test.csv": CSV["test.csv"]}, r"only .*mnist_test\.csv"),
     "images without labels": ({"a-" + X1: IDX[X1]}, f"{UNUSED}a-{X1}"),
     "npz": ({"x.npz": UNKNOWN}, r"x\.npz: .*found arr_0"),
-    "npz, cut": ({"x.npz": UNKNOWN[:-9]}, r"x\.npz: BadZipFile"),
     "csv": ({"train.csv": b"PassengerId,Name\n1,Ann\n"}, r"train\.csv: "),
     "pickle": ({"mnist.pkl.gz": gz(pickle.dumps([1]))}, r"mnist\.pkl\.gz: expected IDX"),
     "test labels": ({Y2: IDX[Y2]}, Y2),
-    "folder": ({"fashion/notes.txt": b""}, None),
 }
 
 
@@ -165,10 +159,9 @@ def test_what_lies_beside_the_data_is_named(name, tmp_path):
             data = load(write(tmp_path / str(len(place)), training | others))
         assert list(data) == ["X_train", "y_train", "X_val", "y_val"]
         np.testing.assert_array_equal(data["X_train"][:, 0], IMAGES["train"])
-        assert len(caught) == (said is not None)
-        for warning in caught:
-            assert warning.filename == mnist_files.__file__  # where load_mnist is called
-            assert re.search(f"(?s)load_mnist: beside .*{said}", str(warning.message))
+        [warning] = caught
+        assert warning.filename == mnist_files.__file__  # where load_mnist is called
+        assert re.search(f"(?s)load_mnist: beside .*{said}", str(warning.message))
 
 
 BOTH = {"a.npz": npz(**mnist_files.keras(), **course(labels=OTHERS))}
@@ -190,7 +183,6 @@ REFUSED = {  # name: (files, what the error says)
     "test set alone": ({"test.csv": KAGGLE["test.csv"]}, rf"{UNUSED}test\.csv"),
     "copies that differ": (IDX | OTHER_COPIES, rf"{Y1}\.gz: differs from .*{Y1}; keep one"),
     "cut copy": (IDX | {f"{X1}.gz": gz(IDX[X1])[:-99]}, rf"{X1}\.gz: EOFError"),
-    "zip": ({"archive.zip": UNKNOWN}, r"archive\.zip: expected IDX"),
     "parquet": ({"mnist/train.parquet": b"PAR1"}, r"train\.parquet: expected IDX"),
 }
 
@@ -216,21 +208,17 @@ HUGE = b"\0\0\x08\x03" + b"\x7f" * 12
 DAMAGED_IDX = {
     "more": {Y1: IDX[Y1] + b"0"},
     "huge": {X1: HUGE},
-    "float32": {X1: idx(IMAGES["train"], ">f4")},
     "no images": {X1: idx(np.zeros((0, 28, 28)))},
-    "27 rows": {X1: idx(IMAGES["train"][:, 1:])},
     "39 labels": {Y1: idx(LABELS["train"][1:])},
     "label 10": {Y1: idx([10] * 40)},
     "test labels": {Y2: b""},
     "gzip and text": {X1: gz(IDX[X1]) + b"hello"},
-    "qmnist of 7 columns": {Y1: qmnist("train", 7)},
+    "gzip of another sum": {X1: gz(IDX[X1])[:-8] + bytes(8)},
 }
 DAMAGED_CSV = {
     "empty": b"",
-    "header only": TABLE.partition(b"\n")[0],
     "row cut": TABLE[:-1000],
     "row too long": TABLE[:-1] + b",1\n",
-    "bytes": TABLE + b"\xff\xfe",
     "another table": b"PassengerId,Survived\n1,0\n",
     "text": csv(pixel("x", object), LABELS["train"]),
     "nan": csv(pixel("nan", object), LABELS["train"]),
@@ -238,15 +226,9 @@ DAMAGED_CSV = {
 }
 DAMAGED_ARRAYS = {  # in .npz and .mat
     "strings": {"training_data": np.array(["a"] * 40)},
-    "scalar": {"training_data": 3},
     "nan": {"training_data": pixel(np.nan)},
-    "-1": {"training_data": pixel(-1)},
-    "256": {"training_data": pixel(256, np.int64)},
     "1.5": {"training_data": pixel(1.5)},
     "colour": {"training_data": np.zeros((40, 3, 28, 28))},
-    "labels in 2 dimensions": {"training_labels": np.zeros((4, 10))},
-    "labels nan": {"training_labels": np.full(40, np.nan)},
-    "39 labels": {"training_labels": np.zeros(39)},
 }
 NPZ, MAT = npz(**mnist_files.keras()), mnist_files.mat(**course())
 BAD = {
@@ -277,36 +259,20 @@ def test_what_is_not_one_whole_data_set_is_an_error(name, tmp_path, monkeypatch)
             load(asked)
 
 
-CHANGED = {
+CUT = {
     "idx": (X1, IDX),
     "idx.gz": (f"{X1}.gz", idx_files(suffix=".gz", pack=gz)),
-    "csv": ("train.csv", {"train.csv": TABLE}),
     "npz": ("mnist.npz", {"mnist.npz": NPZ}),
     "mat": ("mnist.mat", {"mnist.mat": MAT}),
 }
 
 
-@pytest.mark.filterwarnings("ignore:load_mnist")  # of test images whose name has changed
-@pytest.mark.parametrize("name", CHANGED)
-def test_file_that_is_cut_or_changed(name, tmp_path):
-    (bad, files), rng = CHANGED[name], random.Random(0)
+@pytest.mark.parametrize("name", CUT)
+def test_file_that_is_cut(name, tmp_path):
+    bad, files = CUT[name]
     content, size = files[bad], len(files[bad])
     write(tmp_path, files)
-    lengths = [*range(40), *range(40, size, 997), *range(size - 40, size)]
-    for length in lengths if name != "csv" else []:  # nothing says how many rows it has
+    for length in (*range(40), *range(40, size, 997), *range(size - 40, size)):
         (tmp_path / bad).write_bytes(content[:length])
         with pytest.raises(ValueError, match=bad):
             load(tmp_path)
-    for _ in range(50 if name != "mat" else 0):
-        changed = bytearray(content)
-        for _ in range(rng.randint(1, 4)):  # most of them where headers are
-            i = rng.choice([rng.randrange(300), rng.randrange(-300, 0), rng.randrange(size)])
-            changed[i] = rng.randrange(256)
-        (tmp_path / bad).write_bytes(changed)
-        try:
-            data = load(tmp_path)
-        except ValueError as error:
-            assert bad in str(error)  # noqa: PT017
-        else:
-            assert len(data["X_train"]) == len(data["y_train"]) > 0
-            assert (data["X_train"].dtype, {*data["y_train"]} <= {*range(10)}) == (np.uint8, True)
