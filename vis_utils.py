@@ -281,7 +281,7 @@ def plot_architectures(table):
             by_rate = runs.groupby("learning_rate")["validation accuracy"].agg(["mean", "std"])
             label = _as_text(f"{depth} hidden layer{'s' * (depth != 1)}")
             ax.errorbar(by_rate.index, *by_rate.T.to_numpy(), fmt="o-", capsize=4, label=label)
-        ax.set(title=_as_text(f"{width} units"), xlabel="learning rate", xscale="log")
+        ax.set(title=_as_text(f"width {width}"), xlabel="learning rate", xscale="log")
         rates = sorted(of_width["learning_rate"].unique())
         ax.set_xticks(rates, rates, minor=False)
         ax.minorticks_off()

@@ -102,7 +102,10 @@ def to_blocks(notebook, folder, root):
                 shown = list(_shown(cell, find))
                 caption = [before.pop()] if before and _is_caption(before[-1]) else []
                 # Where a cell shows nothing, the caption is that of the next one.
-                blocks = [*_code_cell(cell, shown, caption if shown else []), *([] if shown else caption)]
+                blocks = [
+                    *_code_cell(cell, shown, caption if shown else []),
+                    *([] if shown else caption),
+                ]
         cells.append((cell, blocks))
     _link(cells)
     _check_formulas(cells, folder)

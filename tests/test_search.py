@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 import search
 from search import DEFAULTS, FINISHED, make_solver, open_study, table, train
+from vis_utils import format_table
 
 COMPLETE, PRUNED = TrialState.COMPLETE, TrialState.PRUNED
 ANOTHER = r"^search: .*two-layer.* suggest"  # what a study that does not fit is refused with
@@ -84,6 +85,19 @@ def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
         assert trial.intermediate_values == dict(enumerate(best, 1))
         wrong = solver.model.predict(toy_data["X_val"]) != toy_data["y_val"]
         assert trial.user_attrs["mistakes"] == np.flatnonzero(wrong).tolist()
+
+
+def test_what_is_printed_repeats_a_trial(toy_data, storage):
+    results = table(run(toy_data, search.two_layer, 2, storage=storage))
+    for row, accuracy in zip(
+        format_table(results).to_dict("records"), results["validation accuracy"], strict=True
+    ):
+        typed = {key: row[key] for key in DEFAULTS}
+        for key in "learning_rate", "lr_decay", "weight_scale", "reg":
+            typed[key] = float(row[key])
+        solver = make_solver(toy_data, typed, verbose=False)
+        train(solver)
+        assert solver.best_val_acc == accuracy
 
 
 def test_outcomes(toy_data, storage):
