@@ -276,9 +276,9 @@ def test_killed_command_leaves_nobody_behind_and_resumes_at_once(folder, tmp_pat
 def test_readme_says_what_was_measured():
     lines = (ROOT / "leaderboard/README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")] for line in lines]
-    said = {row[1]: row[-7:-1] for row in rows if row[1:] and row[1].split(" ")[0] in RECIPES}
+    said = {row[1]: row[-8:-1] for row in rows if row[1:] and row[1].split(" ")[0] in RECIPES}
     measured = summary().set_index("recipe")
-    for name in ("validation error", "test error", "worst"):
+    for name in ("validation error", "test error", "std", "worst"):
         measured[name] = measured[name].map("{:.2%}".format).replace("nan%", "")
     for name in ("TFLOP", "minutes"):
         measured[name] = measured[name].map("{:.1f}".format)
