@@ -19,6 +19,9 @@ FILES = (
     "fast/*.py", "course/__init__.py", "course/parts.py", "course/grader/*.py",
     "course/starter_tests/*.py",
 )  # fmt: skip
+# Of it, what a student's process has too.
+GIVEN = ("grader/wire.py", "grader/worker.py", "starter_tests/asked.py",
+         "starter_tests/isolation.py")  # fmt: skip
 SCRIPTS = ("setup.sh", "run_autograder")
 LIBRARIES = ("numpy", "scipy", "matplotlib", "pandas", "tqdm")  # that functions may use
 
@@ -26,7 +29,7 @@ LIBRARIES = ("numpy", "scipy", "matplotlib", "pandas", "tqdm")  # that functions
 def make_autograder(root=ROOT):
     """Return the contents of the autograder, bytes by name.
 
-    In the folder ``given`` lies what students have beside the files that they write.
+    In the folder ``given`` lies what their processes have beside the files that students write.
     """
     contents = {name: (root / name).read_bytes() for name in files(root, FILES)}
     for name in SCRIPTS:
@@ -36,6 +39,7 @@ def make_autograder(root=ROOT):
     for name, content in starter.items():
         if re.fullmatch(r"(support/)?\w+\.py", name) and name not in (*MODULES, "conftest.py"):
             contents[f"given/{name}"] = content
+    contents |= {f"given/course/{name}": contents[f"course/{name}"] for name in GIVEN}
     lines = starter["requirements.txt"].decode().splitlines(keepends=True)
     contents["requirements.txt"] = "".join(n for n in lines if n.startswith(LIBRARIES)).encode()
     return contents

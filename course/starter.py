@@ -8,6 +8,8 @@ give either away is left out. ``course/README.md`` says which tags of cells deci
 
 import argparse
 import ast
+import gzip
+import importlib
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,9 +18,11 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from course.archive import pack, save
-from course.grader.recorded import record
 from course.parts import PARTS, pinned
 from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
+from course.starter_tests.asked import Code
+from course.starter_tests.isolation import pack as pack_values
+from course.starter_tests.questions import CHECKS, generator
 from course.stubs import document, stub
 
 HERE = Path(__file__).parent
@@ -69,8 +73,18 @@ def make_starter(root=ROOT):
         "course/hand_in.md": re.sub("(?m)^.*`leaderboard/`.*\n", "", hand_in),
     }
     # What the starter's tests compare with; the folder where the notebook saves a picture.
-    others = {"tests/expected.npz": record(), "benchmarks/": b""}
+    others = {"tests/expected.json.gz": _expected(), "benchmarks/": b""}
     return contents | {name: text.encode() for name, text in texts.items()} | others
+
+
+def _expected():
+    """Return the right answers to the questions of the tests, by part and check."""
+    code, answers = Code(importlib.import_module), {part: [] for part in CHECKS}
+    for part, checks in CHECKS.items():
+        for number, check in enumerate(checks):
+            rng = generator(part, number)
+            answers[part].append([code(*question(rng)) for question in check.questions])
+    return gzip.compress(pack_values(answers), mtime=0)
 
 
 def _requirements(text, imported):

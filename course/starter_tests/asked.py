@@ -67,11 +67,6 @@ class Code:
             sums[key] = float(np.sum(value * rng.standard_normal(shape)))
         return sums
 
-    def only(self, start, method, *arguments):
-        """Return that part of an answer whose names begin so."""
-        found = getattr(self, method)(*arguments)
-        return {key: value for key, value in found.items() if key.startswith(start)}
-
     def kept(self, method, *arguments):
         """Return the inputs as they are after a call, and parameters of a network.
 
@@ -268,11 +263,11 @@ def ask(check, code, right, rng, forward):
     code and right answer questions. ``forward(name)`` is the forward with which a wrong gradient is
     compared by differences.
     """
-    for question in check.questions(rng):
-        expected = right(*copy.deepcopy(question))
-        got = None
+    for question in check.questions:
+        question, got = question(rng), None
+        expected = _only(check.only, right(*copy.deepcopy(question)))
         try:
-            got = code(*copy.deepcopy(question))
+            got = _only(check.only, code(*copy.deepcopy(question)))
             compare(got, expected, check, question[0] == "kept")
         except Wrong as error:
             text = f"{check.name}: {error}"
@@ -283,7 +278,12 @@ def ask(check, code, right, rng, forward):
             raise wrong from None
 
 
-def _beside_differences(forward, got, method, name, inputs, douts, *_):
+def _only(start, answer):
+    """Return that part of an answer whose names begin so."""
+    return {name: value for name, value in answer.items() if name.startswith(start)}
+
+
+def _beside_differences(forward, got, method, name, inputs, douts=None, *_):
     """Return the table that check_layer makes of the gradients in an answer, where it can."""
     if method not in ("call", "backward") or "dx" not in got:
         return ""

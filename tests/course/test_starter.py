@@ -64,7 +64,7 @@ def texts(contents):
     for name, content in contents.items():
         if name.endswith(".ipynb"):
             yield name, "\n\n".join(strings(json.loads(content)))
-        elif not name.endswith((".npz", "/")):
+        elif not name.endswith((".npz", ".gz", "/")):
             yield name, content.decode("utf-8")
 
 
