@@ -5,13 +5,12 @@
 ``course/README.md`` says how to use it, and what a student's code can and cannot do there.
 """
 
-import argparse
 import re
 
-from course.archive import pack, save
+from course.archive import pack
 from course.grader.student import MODULES
 from course.sources import ROOT, files
-from course.starter import make_starter
+from course.starter import make_starter, make_zip
 
 # The course's own functions, with which the judge compares those of the students, and the judge.
 FILES = (
@@ -46,10 +45,7 @@ def make_autograder(root=ROOT):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="Make the autograder for Gradescope.")
-    parser.add_argument("--out", default="autograder.zip", help="file (default: %(default)s)")
-    out = parser.parse_args(arguments).out
-    save("autograder", out, lambda: pack(make_autograder(), SCRIPTS))
+    make_zip("autograder", lambda: pack(make_autograder(), SCRIPTS), arguments)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
     python -m course.grade FOLDER --out grades.csv
 
-Each folder or zip file in FOLDER is the hand-in of the student of that name. The table has a row a
-student and a column a part; what each is told stands in a text file in the folder ``grades`` beside
-it. A command that was interrupted goes on where it stopped, and grades again what has changed.
+Each folder or zip file in FOLDER is a hand-in. The table has a row for each and a column a part;
+what the student is told stands in a text file in the folder ``grades`` beside it. A command that
+was interrupted goes on where it stopped, and grades again what has changed.
 """
 
 import argparse
-import csv
 import hashlib
 import io
 import json
@@ -21,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+
+import pandas as pd
 
 from course.archive import pack
 from course.autograder import make_autograder
@@ -65,7 +66,7 @@ def run_judge(root, judge, options):
 
 
 def grade(hand_in, name, folder, judge, options):
-    """Return a student's row; what is in the folder of feedback for this hand-in is taken as it is.
+    """Return a row of the table; what the folder of feedback has of this hand-in is taken as it is.
 
     judge is the autograder's folder.
     """
@@ -116,18 +117,15 @@ def main(arguments=None):
         Path(judge, "checksum").write_text(hashlib.sha256(packed).hexdigest())
 
         def row(hand_in):
-            name = os.fsencode(hand_in.name.removesuffix(".zip")).decode(errors="backslashreplace")
-            twice = hand_in.suffix == ".zip" and hand_in.with_suffix("") in hand_ins
-            name = f"{name} (zip)" if twice else name
+            name = os.fsencode(hand_in.name).decode(errors="backslashreplace")
             if len(name) > 60:  # so that it is short enough for a file
                 name = f"{name[:50]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
             return grade(hand_in, name, feedback, Path(judge), options)
 
         with ThreadPoolExecutor(arguments.jobs) as pool:
             rows = list(pool.map(row, hand_ins))
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([["student", *COLUMNS, "total", "note"], *rows])
-    _write(arguments.out, text.getvalue())
+    table = pd.DataFrame(rows, columns=["hand-in", *COLUMNS, "total", "note"])
+    _write(arguments.out, table.to_csv(index=False))
     print_escaped(f"{arguments.out}: {len(rows)} hand-ins")
 
 

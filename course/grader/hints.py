@@ -55,15 +55,15 @@ def _softmax(inputs, _, loss, dx):
 
 
 def _conv(inputs, _, out):
+    def run(**changed):
+        return conv.conv_forward_naive(*{**inputs, **changed}.values())[0]
+
     x, w, b, param = inputs.values()
     yield "out", "lacks the biases b", out - b[:, None, None]
-    flipped, _ = conv.conv_forward_naive(x, w[:, :, ::-1, ::-1], b, param)
-    yield "out", "has the mask flipped: here it is not", flipped
-    first, _ = conv.conv_forward_naive(x[:, :1], w[:, :1], b, param)
-    yield "out", "sees the first channel only", first
-    dense, _ = conv.conv_forward_naive(x, w, b, param | {"stride": 1})
-    text = "ignores the stride where the mask lies, not in its shape"
-    yield "out", text, dense[:, :, : out.shape[2], : out.shape[3]]
+    yield "out", "has the mask flipped: here it is not", run(w=w[:, :, ::-1, ::-1])
+    yield "out", "sees the first channel only", run(x=x[:, :1], w=w[:, :1])
+    dense = run(conv_param=param | {"stride": 1})[:, :, : out.shape[2], : out.shape[3]]
+    yield "out", "ignores the stride where the mask lies, not in its shape", dense
 
 
 def _conv_backward(inputs, *_, dx, dw, db):

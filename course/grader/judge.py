@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 
 from course.grader.hints import hint
-from course.grader.student import MODULES, Scratch, Student, become_subreaper, find_code
+from course.grader.student import Student, become_subreaper, find_code, scratch
 from course.parts import PARTS
 from course.starter_tests.asked import Code, Wrong, ask
 from course.starter_tests.questions import CHECKS, generator
@@ -53,20 +53,20 @@ def lost(part, code, seed):
     return len(texts), "\n".join(texts) or "All checks passed."
 
 
-def grade(part, scratch, seed, seconds):
-    """Return the score of a part, and what the student is told."""
-    if not (scratch.student / part.file).is_file():
+def grade(part, folder, uid, seed, seconds):
+    """Return the score of a part, and what the student is told; folder and uid as in `scratch`."""
+    if not (folder / "student" / part.file).is_file():
         return 0.0, f"{part.file} is not in the submission."
-    with Student(scratch, seconds, is_network=part.file == "fc_net.py") as code:
+    with Student(folder, uid, seconds, is_network=part.file == "fc_net.py") as code:
         number, text = lost(part.name, code, seed)
     score = 0.0 if number is None else part.points * (1 - SHARE * number)
     return round(score, 2), text
 
 
-def seed_of(scratch):
-    """A number that follows from the submitted files."""
+def seed_of(folder):
+    """Return a number that follows from the files of a folder."""
     digest = hashlib.sha256()
-    for path in sorted(scratch.student.iterdir()):
+    for path in sorted(folder.iterdir()):
         digest.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
     return int.from_bytes(digest.digest()[:8], "little")
 
@@ -115,15 +115,14 @@ def main(arguments=None):
     write_results(root, {"tests": tests, "output": "The autograder did not finish."})
     become_subreaper()
     os.umask(0o077)
-    folders = find_code(root / "submission")
-    if not folders:
-        missing = f"None of {', '.join(MODULES)} is in the submission."
-        write_results(root, {"tests": tests, "output": missing})
-        return
-    with Scratch(folders[0], arguments.same_user) as scratch:
-        seed = seed_of(scratch)
+    folders = find_code(root / "submission") or [root / "submission"]
+    with scratch(folders[0], arguments.same_user) as (
+        folder,
+        uid,
+    ):
+        seed = seed_of(folder / "student")
         for row, i in enumerate(numbers):
-            tests[row] = as_row(i, *grade(PARTS[i], scratch, seed, arguments.seconds))
+            tests[row] = as_row(i, *grade(PARTS[i], folder, uid, seed, arguments.seconds))
     seconds = time.monotonic() - start
     total = sum(row["score"] for row in tests)
     output = f"{total:g} of {sum(row['max_score'] for row in tests)} points."

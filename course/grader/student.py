@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -64,25 +64,20 @@ def copy_code(folder, to):
                     (to / path.name).write_bytes(file.read(MAX_BYTES))
 
 
-class Scratch:
-    """A folder with what students' processes read: their code, and what the course gives them."""
+@contextmanager
+def scratch(code, same_user):
+    """Make a folder for students' processes: their code in ``student``, what we give in ``course``.
 
-    def __init__(self, code, same_user):
-        self.folder = Path(tempfile.mkdtemp(prefix="grader-"))
-        self.folder.chmod(0o755)
-        self.student, self.course = self.folder / "student", self.folder / "course"
-        self.student.mkdir()
-        copy_code(code, self.student)
-        shutil.copytree(GIVEN, self.course)
-        self.uid = None if same_user or os.getuid() else _free_uid()
-        for path in self.folder.rglob("*"):
+    Yields the folder, and the user whom the processes become, None for the judge's own.
+    """
+    with tempfile.TemporaryDirectory(prefix="grader-") as path:
+        folder = Path(path)
+        (folder / "student").mkdir()
+        copy_code(code, folder / "student")
+        shutil.copytree(GIVEN, folder / "course")
+        for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        yield folder, None if same_user or os.getuid() else _free_uid()
 
 
 def _free_uid():
@@ -108,25 +103,25 @@ class Student:
     ``student("call", "layers.fc_forward", inputs, outputs)`` has it answer a question.
     """
 
-    def __init__(self, scratch, seconds, is_network):
-        self.scratch, self.seconds, self.is_network = scratch, seconds, is_network
+    def __init__(self, folder, uid, seconds, is_network):
+        self.folder, self.uid, self.seconds, self.is_network = folder, uid, seconds, is_network
 
     def __enter__(self):
-        self.work = Path(tempfile.mkdtemp(prefix="work-", dir=self.scratch.folder))
-        if self.scratch.uid is not None:
-            os.chown(self.work, self.scratch.uid, self.scratch.uid)
+        self.work = tempfile.mkdtemp(prefix="work-", dir=self.folder)
+        if self.uid is not None:
+            os.chown(self.work, self.uid, self.uid)
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
         settings = {
-            "course": str(self.scratch.course), "student": str(self.scratch.student),
-            "reader": theirs_in, "writer": theirs_out, "is_network": self.is_network,
-            "uid": self.scratch.uid, "seconds": int(self.seconds) + 1, "memory": MEMORY,
+            "folder": str(self.folder), "reader": theirs_in, "writer": theirs_out,
+            "is_network": self.is_network, "uid": self.uid, "seconds": int(self.seconds) + 1,
+            "memory": MEMORY,
         }  # fmt: skip
         environment = {
-            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.work),
-            "MPLCONFIGDIR": str(self.scratch.folder / "matplotlib"),
+            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": self.work,
+            "MPLCONFIGDIR": str(self.folder / "matplotlib"),
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
         }  # fmt: skip
-        worker = str(self.scratch.course / "course/grader/worker.py")
+        worker = str(self.folder / "course/course/grader/worker.py")
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-B", worker, json.dumps(settings)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -163,8 +158,8 @@ class Student:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        if self.scratch.uid is not None:
-            _kill_user(self.scratch.uid)
+        if self.uid is not None:
+            _kill_user(self.uid)
         _kill_orphans()
         shutil.rmtree(self.work, ignore_errors=True)
 

@@ -37,9 +37,8 @@ class Channel:
         self.left, self.now = seconds, time.monotonic()
 
     def send(self, message):
-        """Write a message; one that is too large is a ValueError before anything is written."""
+        """Write a message; what cannot be packed is an error before anything is written."""
         packed = pack(message)
-        _check(len(packed))
         data = memoryview(LENGTH.pack(len(packed)) + packed)
         while data:
             self._wait([], [self.writer])
@@ -52,7 +51,8 @@ class Channel:
     def receive(self):
         """Read a message."""
         [length] = LENGTH.unpack(self._read(LENGTH.size))
-        _check(length)
+        if length > 2 * MAX_BYTES:
+            raise ValueError(f"a message of {length:,} bytes")
         return unpack(self._read(length))
 
     def _read(self, size):
@@ -73,8 +73,3 @@ class Channel:
             if self.left <= 0:  # also where the other side never stops sending
                 raise Late
             ready = any(select.select(readers, writers, [], min(self.left, PAUSE / 2)))
-
-
-def _check(length):
-    if length > MAX_BYTES:
-        raise ValueError(f"a message has more than {MAX_BYTES:,} bytes")

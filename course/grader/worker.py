@@ -102,7 +102,7 @@ def serve(channel, answer, in_words):
 
 def main():
     settings = json.loads(sys.argv[1])
-    course, student = Path(settings["course"]), Path(settings["student"])
+    course, student = (Path(settings["folder"], name) for name in ("course", "student"))
     sys.path.insert(0, str(course))
     from course.starter_tests.isolation import Refused, refused
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-MAX_BYTES = 2**23  # of an array, and of a message
+MAX_BYTES = 2**23  # of an array
 LONGEST = 50  # characters of a type's name
 NAMES = ("fast", "fast.arrays", "fast.data_parallel", "fast.winograd", "gradient_check")
 

@@ -65,11 +65,8 @@ def _isolated(monkeypatch):
 def test_asked(part, number):
     code = Code(importlib.import_module)
     check, answers = CHECKS[part][number], iter(recorded()[part][number])
-    text = ""
     try:
         with limited():
             ask(check, code, lambda *_: next(answers), generator(part, number), code.function)
     except Wrong as error:
-        text = f"{part}, {error}"
-    if text:
-        pytest.fail(text, pytrace=False)
+        pytest.fail(f"{part}, {error}", pytrace=False)

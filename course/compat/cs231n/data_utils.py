@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from data_utils import load_mnist
-from support.checks import check_integer
 
 FOLDER = Path(__file__).resolve().parents[3] / "datasets" / "cifar-10-batches-bin"
 BINARY = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -25,7 +24,6 @@ def get_CIFAR10_data(num_training=49000, num_validation=1000, num_test=1000, sub
     The mean training image is subtracted unless subtract_mean is false.
     """
     sizes = {"num_training": num_training, "num_validation": num_validation, "num_test": num_test}
-    check_integer("get_CIFAR10_data", **sizes)
     X, y, X_test, y_test = _read(_folder())
     end = num_training + num_validation
     if end > len(X) or num_test > len(X_test):
@@ -69,10 +67,7 @@ def _read(folder):
 def _records(path):
     """Return the records of a file, (N, RECORD) uint8."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"CIFAR-10: {path} is not there; only the binary version is read, which is at "
-            f"{BINARY}, from the folder that CIFAR10_DIR names or {FOLDER}"
-        )
+        raise FileNotFoundError(f"CIFAR-10: {path} is not there; the binary version is at {BINARY}")
     content = np.fromfile(path, np.uint8)
     if len(content) % RECORD or content[::RECORD].max(initial=0) > 9:
         raise ValueError(f"CIFAR-10: {path} is no file of the binary version")
