@@ -20,7 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from course.archive import pack, save
 from course.parts import PARTS, pinned
 from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
-from course.starter_tests.asked import Code
+from course.starter_tests.asked import Code, only
 from course.starter_tests.isolation import pack as pack_values
 from course.starter_tests.questions import CHECKS, generator
 from course.stubs import document, stub
@@ -83,7 +83,8 @@ def _expected():
     for part, checks in CHECKS.items():
         for number, check in enumerate(checks):
             rng = generator(part, number)
-            answers[part].append([code(*question(rng)) for question in check.questions])
+            found = [only(check.only, code(*question(rng))) for question in check.questions]
+            answers[part].append(found)
     return gzip.compress(pack_values(answers), mtime=0)
 
 

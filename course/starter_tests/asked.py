@@ -263,9 +263,9 @@ def ask(check, code, right, rng, forward):
     """
     for question in check.questions:
         question, got = question(rng), None
-        expected = _only(check.only, right(*copy.deepcopy(question)))
+        expected = only(check.only, right(*copy.deepcopy(question)))
         try:
-            got = _only(check.only, code(*copy.deepcopy(question)))
+            got = only(check.only, code(*copy.deepcopy(question)))
             compare(got, expected, check, question[0] == "kept")
         except Wrong as error:
             is_value = got and check.name == "values"
@@ -275,7 +275,7 @@ def ask(check, code, right, rng, forward):
             raise
 
 
-def _only(start, answer):
+def only(start, answer):
     """Return that part of an answer whose names begin so."""
     return {name: value for name, value in answer.items() if name.startswith(start)}
 
