@@ -17,28 +17,27 @@ from types import ModuleType
 
 NO_NEW_PRIVILEGES = 38  # of prctl(2)
 LONGEST = 500  # characters of an error's text
-# What students may import beside the course's modules.
+# What students may import beside the course's modules and Python's, but for the jokes among these.
 LIBRARIES = (
-    "scipy.special", "scipy.signal", "matplotlib", "matplotlib.pyplot", "pandas", "tqdm",
-    "tqdm.auto", "numpy.fft", "numpy.testing", "copy", "dataclasses", "itertools", "random",
-    "timeit", "typing",
+    "scipy.special", "scipy.signal", "scipy.stats", "matplotlib", "matplotlib.pyplot", "pandas",
+    "tqdm", "tqdm.auto", "numpy.fft", "numpy.testing",
 )  # fmt: skip
+JOKES = {"antigravity", "this"}
 
 
 def preload(course, student):
-    """Import what files may want after `drop`, when Python's own folder may be out of reach.
-
-    That is what those of the course import of Python, and those of LIBRARIES that the student's do.
-    """
+    """Import what files mention, as Python's own folder may be out of reach after `drop`."""
     ours, theirs = (b"\n".join(map(Path.read_bytes, f.rglob("*.py"))) for f in (course, student))
     names = {name.decode() for name in re.findall(rb"(?m)^\s*(?:import|from) ([\w.]+)", ours)}
-    names = {name for name in names if name.split(".")[0] in sys.stdlib_module_names}
     lines = re.findall(rb"\b(?:import|from|np\.)\b.*", theirs)
-    words = {word.decode() for line in lines for word in re.findall(rb"\w+", line)}
+    words = {word.decode() for line in lines for word in re.findall(rb"\w+", line)} - JOKES
+    names = {name for name in names | words if name.split(".")[0] in sys.stdlib_module_names}
     names |= {x for x in LIBRARIES if words.issuperset(x.removeprefix("numpy.").split("."))}
     for name in sorted({"numpy.random", *names}):
         with suppress(ImportError):
             importlib.import_module(name)
+    if b"from numpy import *" in theirs:
+        exec("from numpy import *", {})
 
 
 def drop(uid, seconds, memory):

@@ -53,9 +53,7 @@ def in_fours(table):
     return [names[i : i + 4] for i in range(0, len(names), 4)]
 
 
-FORGED = (
-    '{"tests": [{"score": 100, "max_score": 5, "name": "fc_forward (layers.py)"}], "score": 100}'
-)
+FORGED = '{"tests": [{"score": 100, "max_score": 5, "name": "fc_forward (layers.py)"}]}'
 RETURNS = "\nreturn np.zeros(3), None"
 CHANNEL = "[channel] = [c for c in gc.get_objects() if type(c).__name__ == 'Channel']\n"
 WRITES = CHANNEL + (
@@ -67,61 +65,55 @@ class P:
     def __reduce__(self): return os.system, ('touch ' + ROOT + '/source/x',)
 pickled = base64.b64encode(pickle.dumps(P())).decode()
 """
+NONSENSE, SHAPE = "answered with nonsense", "out must have shape"
+ENDED, STOPPED = "the program ended ", "stopped after 1 seconds"
 LOSING = {
-    "exits": ("os._exit(0)", "the program ended with exit code 0"),
-    "exits politely": ("sys.exit('100 points')", "the program ended with exit code 1"),
-    "crashes": ("ctypes.string_at(0)", "the program ended by signal 11"),
-    "kills its group": ("os.killpg(0, signal.SIGKILL)", "the program ended by signal 9"),
+    "exits": ("os._exit(0)", ENDED + "with exit code 0"),
+    "exits politely": ("sys.exit('100 points')", ENDED + "with exit code 1"),
+    "crashes": ("ctypes.string_at(0)", ENDED + "by signal 11"),
+    "kills its group": ("os.killpg(0, signal.SIGKILL)", ENDED + "by signal 9"),
     "raises a huge error": ("raise ValueError('x' * 10**8)", "raised ValueError: xxx"),
     "has an error without text": (
-        "class E(Exception):\n    def __str__(self): os._exit(3)\nraise E",
-        "ended with exit code 3"),
+        "class E(Exception):\n    def __str__(self): os._exit(3)\nraise E", "with exit code 3"),
     "takes memory": ("np.ones(10**10)", "raised "),
     "recurses": ("def f(): f()\nf()", "raised RecursionError"),
-    "prints": (f"for file in (sys.stdout, sys.stderr): print({FORGED!r}, file=file)" + RETURNS,
-               "out must have shape"),
+    "prints": (
+        f"for file in (sys.stdout, sys.stderr): print({FORGED!r}, file=file)" + RETURNS, SHAPE),
     "writes to all files": (
-        "for fd in range(3, 64):\n    try: os.write(fd, FORGED)\n    except OSError: pass"
-        .replace("FORGED", repr(FORGED.encode())) + RETURNS, "answered with nonsense"),
+        f"for fd in range(3, 64):\n    try: os.write(fd, {FORGED.encode()!r})\n"
+        "    except OSError: pass" + RETURNS, NONSENSE),
     "patches NumPy": (
         "np.allclose = np.all = np.array_equal = lambda *a, **k: True\n"
-        "np.abs = np.subtract = lambda *a, **k: np.zeros(1)" + RETURNS, "out must have shape"),
+        "np.abs = np.subtract = lambda *a, **k: np.zeros(1)" + RETURNS, SHAPE),
     "patches pytest and the judge": (
-        "for name in ('pytest', 'course.grader.judge', 'course.grader.compare', 'unittest'):\n"
-        "    try: sys.modules[name] = type(sys)(name)\n    except Exception: pass" + RETURNS,
-        "out must have shape"),
-    "answers that all is well": (CHANNEL + "channel.send({'answer': True})" + RETURNS, "nonsense"),
+        "for name in ('pytest', 'course.grader.judge', 'course.starter_tests.asked', 'unittest'):\n"
+        "    sys.modules[name] = type(sys)(name)" + RETURNS, SHAPE),
+    "answers that all is well": (CHANNEL + "channel.send({'answer': True})" + RETURNS, NONSENSE),
     "answers more than was asked": (
         CHANNEL + "channel.send({'answer': {'out': x, 'score': 100}})" + RETURNS, "out is wrong"),
     "answers without end": (CHANNEL + "while True: channel.send({'answer': {}})", "out is missing"),
     "sends zeros without end": (
-        CHANNEL + "while True: os.write(channel.writer, bytes(100))", "answered with nonsense"),
+        CHANNEL + "while True: os.write(channel.writer, bytes(99))", NONSENSE),
     "sends names that are none": (
         CHANNEL + "channel.send({'answer': {'out': type('a', (), {})}, 'error': None})" + RETURNS,
         "out must be an array of shape (4, 5), got type"),
     "announces much": (
-        CHANNEL + "os.write(channel.writer, struct.pack('<I', 2**32 - 1))\ntime.sleep(60)",
-        "answered with nonsense"),
+        CHANNEL + "os.write(channel.writer, bytes([255] * 4))\ntime.sleep(60)", NONSENSE),
     "announces more than it sends": (
-        CHANNEL + "os.write(channel.writer, struct.pack('<I', 100))\ntime.sleep(60)",
-        "stopped after 1 seconds"),
-    "sends a pickle": (
-        PICKLE + WRITES.format("{'array': [pickled, 'O', [1]]}"), "answered with nonsense"),
-    "sends a huge array": (
-        WRITES.format("{'array': ['AAAA', '<f8', [10**9, 10**9]]}"), "answered with nonsense"),
-    "sends what is none": (WRITES.format("{'other': 5}"), "answered with nonsense"),
+        CHANNEL + "os.write(channel.writer, bytes([99, 0, 0, 0]))\ntime.sleep(60)", STOPPED),
+    "sends a pickle": (PICKLE + WRITES.format("{'array': [pickled, 'O', [1]]}"), NONSENSE),
+    "sends a huge array": (WRITES.format("{'array': ['AAAA', '<f8', [10**9, 10**9]]}"), NONSENSE),
+    "sends what is none": (WRITES.format("{'other': 5}"), NONSENSE),
     "nests without end": (
-        CHANNEL +
-        "data = b'[' * 10**5\nos.write(channel.writer, struct.pack('<I', len(data)))\n"
-        "os.write(channel.writer, data)" + RETURNS, "answered with nonsense"),
+        CHANNEL + "data = b'[' * 10**5\nos.write(channel.writer, struct.pack('<I', len(data)))\n"
+        "os.write(channel.writer, data)" + RETURNS, NONSENSE),
     "returns an array with rules of its own": (
         "class A(np.ndarray):\n    def __sub__(self, other): return 0 * self\n"
         "return np.ones(x.shape).view(A), None", "out "),
     "returns objects": ("return np.array([None]), None", "got ndarray"),
-    "hangs": ("while True: pass", "stopped after 1 seconds"),
+    "hangs": ("while True: pass", STOPPED),
     "hangs in C, deaf": (
-        "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\ntime.sleep(60)",
-        "stopped after 1 seconds"),
+        "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\ntime.sleep(60)", STOPPED),
 }  # fmt: skip
 
 

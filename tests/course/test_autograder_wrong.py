@@ -15,8 +15,7 @@ HEADERS = {
 }  # fmt: skip
 RESULTS = {
     "softmax_loss": "loss, dx",
-    "fc_backward": "dx, dw, db",
-    "conv_backward_naive": "dx, dw, db",
+    **dict.fromkeys(("fc_backward", "conv_backward_naive"), "dx, dw, db"),
 }
 
 
@@ -77,6 +76,7 @@ WRONG = {
         ("out.astype(np.float32).astype(given), cache", ALL, "wrong by up to"),
         ("out.astype(float), cache", SOME, "must be of float32"),
         ("out * (1.01 if given == np.float32 else 1), cache", SOME, "float32 stays float32: out is wrong"),
+        ("x.reshape(len(x), -1) @ w + (b[:, None] if len(x) == len(b) else b), cache", ALL, "out is wrong by"),
         ("(out, cache, x.fill(0))[:2]", SOME, "as they are: x changed"),
     ],
     "fc_backward": [
@@ -92,12 +92,14 @@ WRONG = {
         ("(dx if need_dx else None, dw, db, cache[0].fill(0))[:3]", SOME, "as they are: x changed"),
         ("dx if need_dx else None, dw, db + 1e-9", ALL, "db is wrong by"),
         ("dx", ALL, "must return dx, dw, db"),
+        ("dx, dw, db[None]", ALL, "db must have shape (5,), got (1, 5)"),
     ],
     "relu_forward": [
         ("(x.__setitem__(x < 0, 0), (x, cache))[1]", SOME, "as they are: x changed"),
         ("np.abs(x), cache", ALL, "out is wrong by"),
         ("np.where(x > 0, x, 0.01 * x), cache", ALL, "out is wrong by"),
         ("np.minimum(out, 6), cache", ALL, "out is wrong by"),
+        ("np.maximum(x, np.zeros(x.shape)), cache", SOME, "out must be of float32"),
     ],
     "relu_backward": [
         ("dout * (dout > 0)", ALL, "FAIL"),
@@ -139,6 +141,9 @@ WRONG = {
         ("loss, -dx", ALL, "the numerical gradient times -1"),
         ("np.array([loss]), dx", ALL, "loss must be a number, got an array"),
         ("loss, dx.astype(float)", SOME, "dx must be of float32"),
+        ("dx[range(len(y)), y] += 1 / len(y)\n    dx[:, y] -= 1 / len(y)\n    return loss, dx", ALL, "dx is wrong by"),
+        (EXP.format("x - x.max(1, keepdims=True)", "-np.log(np.clip(p[range(len(y)), y], 1e-7, 1)).mean()"), SOME,
+         "loss takes the logarithm of a probability"),
         ("(loss, dx, y.fill(0))[:2]", SOME, "as they are: y changed"),
         ("0.9 * loss - 0.1 * (x - x.max(1, keepdims=True)).mean(), dx", ALL, "loss is wrong by"),
     ],
@@ -152,6 +157,7 @@ WRONG = {
         ("right(weight_scale='he')", SOME, "params['W1'] is wrong by"),
         ("right(dropout=0.0)", ALL, "Dropout(0.4)"),
         ("right(normalization=None)", ALL, "BatchNorm()"),
+        ("right(dropout=kwargs.get('dropout') and 1 - kwargs['dropout'])", ALL, "Dropout(0.4)"),
         ("right(hidden_dim=kwargs['hidden_dim'][::-1])", ALL, "[FC(7), Activation('tanh'), FC(6)"),
         ("right(); kwargs['hidden_dim'].append(4)", SOME, "hidden_dim changed"),
         ("right(); self.layers.sort(key=lambda layer: 'Norm' in repr(layer))", ALL, "BatchNorm()"),
@@ -161,6 +167,7 @@ WRONG = {
         ("return right()[0], right()[1][::-1]", SOME, "caches must be"),
         ("return right()[0], [cache for _, cache in right()[1]]", SOME, "caches must be"),
         ("return right()[0], [(cache, pair) for pair, cache in right()[1]]", SOME, "caches must be"),
+        ("return right()[0], [(pair, dict(right()[1]).get(pair)) for pair in self.pairs]", SOME, "caches must be"),
         ("return right(training=False)", 2, "training=True: scores is wrong"),
         ("return right(training=True)", ALL, "scores is wrong"),
         ("return right(args[0].astype(self.dtype))", SOME, "self._as_floats takes: scores is wrong"),
@@ -172,6 +179,7 @@ WRONG = {
         ("return right(need_dx=True)", SOME, "dx must be None"),
         ("return None, right()[1]", SOME, "dx must be an array"),
         ("return right(args[0], args[1][::-1])", ALL, "grads"),
+        ("return right(args[0], [(p, c) for p, (_, c) in zip(self.pairs[::-1], args[1][::-1])][::-1])", ALL, "grads"),
         ("return right()[0], {k: g for k, g in right()[1].items() if k[0] in 'Wb' and 'beta' not in k}", ALL, "is missing"),
         ("return right()[0], {k: g / len(args[0]) for k, g in right()[1].items()}", ALL, "is wrong by"),
         ("return right()[0], list(right()[1].items())", ALL, "grads must be a dict, got list"),
@@ -187,6 +195,8 @@ WRONG = {
         (PENALTY.format("name[0] in 'Wb' and name[:2] != 'be'", 0.5, 1), ALL, "a penalty on the biases too"),
         (PENALTY.format("True", 0.5, 1), ALL, "a penalty on all parameters"),
         (PENALTY.format("name[0] in 'Wg'", 0.5, 1), ALL, "loss is wrong by"),
+        (PENALTY.format("name == 'W1'", 0.5, 1), ALL, "grads['W2'] lacks the penalty's gradient, reg W"),
+        ("r = right()\n    return r.argmax(axis=1) if len(args) < 2 else r", ALL, "scores must have shape (5, 3)"),
         ("r = right(); args[0].fill(0)\n    return r", SOME, "as they are: X changed"),
         ("self.params['W1'] *= 0.9\n    return right()", ALL, "is wrong"),
         ("r = right(); self.params['W1'] *= 0.9\n    return r", SOME, "as they are: W1 changed"),
@@ -206,6 +216,8 @@ WRONG = {
         ("right(x, w, b, conv_param | {'stride': 1})[0][:, :, :out.shape[2], :out.shape[3]], cache", ALL,
          "ignores the stride where the mask lies"),
         ("right(np.pad(x, [(0, 0), (0, 0), *[[conv_param['pad']] * 2] * 2], 'edge'), w, b, conv_param | {'pad': 0})[0],"
+         " cache", ALL, "out is wrong by"),
+        ("right(np.pad(x, [(0, 0), (0, 0), *[(2 * conv_param['pad'], 0)] * 2]), w, b, conv_param | {'pad': 0})[0],"
          " cache", ALL, "out is wrong by"),
         ("out.astype('f').astype(given), cache", ALL, "out is wrong by"),
         ("out.astype(float), cache", SOME, "must be of float32"),
@@ -231,6 +243,7 @@ WRONG = {
     "max_pool_forward_naive": [
         ("out[:, :, :-1, :-1], cache", ALL, "must have shape (2, 2, 2, 3)"),
         ("right(x, pool_param | {'pool_width': pool_param['pool_height']})[0], cache", ALL, "out"),
+        ("-right(-x, pool_param)[0], cache", ALL, "out is wrong by"),
         ("(out, cache, x.fill(0))[:2]", SOME, "as they are: x changed"),
         ("assert (x.shape[2] - pool_param['pool_height']) % pool_param['stride'] == 0\n    return out, cache", SOME,
          "sizes are rounded down): raised AssertionError"),
@@ -243,9 +256,23 @@ WRONG = {
          "where pixels tie: dx is wrong"),
         (POOL.format("dx[at] = np.where(largest, dout[n, c, i, j], dx[at])"), ALL, "that of the last window only"),
         (POOL.format("dx[at] += dout[n, c, i, j]"), ALL, "FAIL"),
+        (POOL.format("k = x[at].argmax()\n"
+                     "        dx[n, c, s * i + k // width, s * j + k % width] = dout[n, c, i, j]"), ALL,
+         "that of the last window only"),
+        (POOL.format("dx[at] += dout[n, c, i, j] * (x[at] == x[n, c].max())"), ALL, "right elsewhere"),
     ],
 }  # fmt: skip
-CASES = [(part, i) for part, cases in WRONG.items() for i in range(len(cases))]
+
+
+def cases():
+    """Yield a part and the number of a row; each kind of words once, and all of them with -m slow."""
+    seen = set()
+    for part, rows in WRONG.items():
+        for i, (*_, words) in enumerate(rows):
+            kind = tuple(words.split()[-2:])
+            marks = pytest.mark.slow if i and kind in seen else ()
+            yield pytest.param(part, i, marks=marks, id=f"{part} {i}")
+            seen.add(kind)
 
 
 def wrong(part, i):
@@ -257,7 +284,7 @@ def wrong(part, i):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("part", "i"), CASES, ids=[f"{part} {i}" for part, i in CASES])
+@pytest.mark.parametrize(("part", "i"), cases())
 def test_wrong_solutions_lose_their_part_and_its_tests_are_red(part, i, starter):
     files, lost, words = wrong(part, i)
     number, text = lost_here(part, files)
