@@ -29,14 +29,14 @@ def graded_root(packed):
 
 
 @pytest.fixture(scope="session")
-def starter_files():
+def contents():
     return make_starter()
 
 
 @pytest.fixture(scope="session")
-def starter(tmp_path_factory, starter_files):
+def starter(tmp_path_factory, contents):
     """The tests that students get."""
-    return Starter(tmp_path_factory.mktemp("starter"), starter_files)
+    return Starter(tmp_path_factory.mktemp("starter"), contents)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,12 @@ from course.starter_tests.isolation import pack as pack_values
 from course.starter_tests.isolation import unpack
 
 POINTS = {part.name: part.points for part in PARTS if part.points}
+
+
+def sections(name):
+    """Return the sections of a text file, which begin with their names in brackets."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^\[([\w.]+)\]\n(.*?)\n\n(?=\[|\Z)", text, re.M | re.S))
 
 
 def lay_out(root, packed):

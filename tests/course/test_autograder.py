@@ -46,8 +46,8 @@ SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed > 0 else ()) for seed
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_solution_has_all_points_and_the_starter_none(seed, starter_files):
-    nothing = {name: starter_files[name] for name in solution()}
+def test_the_solution_has_all_points_and_the_starter_none(seed, contents):
+    nothing = {name: contents[name] for name in solution()}
     for part in POINTS:
         assert lost_here(part, solution(), seed) == (0, "All checks passed.")
         number, text = lost_here(part, nothing, seed)

@@ -29,9 +29,9 @@ def wrong(name, body):
     return solution(layers=f"def {name}(*args):\n    {body}\n")
 
 
-def hand_ins(starter_files):
+def hand_ins(contents):
     """Return thirty by name: files or the bytes of a zip file, and which parts have no points."""
-    right, nothing = solution(), {name: starter_files[name] for name in solution()}
+    right, nothing = solution(), {name: contents[name] for name in solution()}
     deep = {"/".join(["a"] * 3000) + "/layers.py": "", **right}
     no_fc = ["fc_forward", "fc_backward"]
     cases = {
@@ -59,8 +59,8 @@ def hand_ins(starter_files):
 
 
 @pytest.mark.parametrize("parts", [FEW, pytest.param([*POINTS], marks=pytest.mark.slow)], ids=len)
-def test_a_folder_of_thirty_hand_ins(parts, tmp_path, starter_files, monkeypatch, capsys):
-    cases = hand_ins(starter_files)
+def test_a_folder_of_thirty_hand_ins(parts, tmp_path, contents, monkeypatch, capsys):
+    cases = hand_ins(contents)
     assert len(cases) == 30
     for name, (files, _) in cases.items():
         path = tmp_path / "in" / name
