@@ -18,7 +18,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from course.archive import pack, save
-from course.parts import PARTS, pinned
+from course.parts import NUMPY, PARTS
 from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
 from course.starter_tests.asked import Code, only
 from course.starter_tests.isolation import pack as pack_values
@@ -67,7 +67,7 @@ def make_starter(root=ROOT):
     hand_in = (HERE / "hand_in.md").read_text(encoding="utf-8")
     texts = {
         NOTEBOOK: nbformat.writes(notebook),
-        "requirements.txt": _requirements(pinned(packages), imported),
+        "requirements.txt": _requirements(packages, imported),
         "conftest.py": (HERE / "starter_conftest.py").read_text(encoding="utf-8"),
         "README.md": _readme(),
         "course/hand_in.md": re.sub("(?m)^.*`leaderboard/`.*\n", "", hand_in),
@@ -83,14 +83,13 @@ def _expected():
     for part, checks in CHECKS.items():
         for number, check in enumerate(checks):
             rng = generator(part, number)
-            found = [only(check.only, code(*question(rng))) for question in check.questions]
-            answers[part].append(found)
+            answers[part].append([only(check.only, code(*ask(rng))) for ask in check.questions])
     return gzip.compress(pack_values(answers), mtime=0)
 
 
 def _requirements(text, imported):
     """Return the lines of requirements that are titles, or for tools and imported packages."""
-    lines = text.splitlines(keepends=True)
+    lines = re.sub(r"(?m)^numpy\b[^#\n]*", f"{NUMPY}  ", text).splitlines(keepends=True)
     names = [re.match(r"[\w-]*", line)[0].removesuffix("-binary") for line in lines]
     wanted = {*TOOLS, *imported, ""}
     return "".join(line for line, name in zip(lines, names, strict=True) if name in wanted)

@@ -32,8 +32,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    root = Path(__file__).parent
-    found = [m for path in root.glob("*.py") for m in RAISED.finditer(path.read_text("utf-8"))]
+    texts = [path.read_text("utf-8") for path in Path(__file__).parent.glob("*.py")]
+    found = [match for text in texts for match in RAISED.finditer(text)]
     if found:
         terminalreporter.section("still to be written, in order; test one by pytest -k ITS_NAME")
     for match in sorted(found, key=lambda match: int(match[2])):

@@ -17,12 +17,11 @@ from types import ModuleType
 
 NO_NEW_PRIVILEGES = 38  # of prctl(2)
 LONGEST = 500  # characters of an error's text
-# What students may import beside the course's modules and Python's, but for the jokes among these.
+# What students may import beside the course's modules and Python's.
 LIBRARIES = (
     "scipy.special", "scipy.signal", "scipy.stats", "matplotlib", "matplotlib.pyplot", "pandas",
     "tqdm", "tqdm.auto", "numpy.fft", "numpy.testing",
 )  # fmt: skip
-JOKES = {"antigravity", "this"}
 
 
 def preload(course, student):
@@ -30,7 +29,8 @@ def preload(course, student):
     ours, theirs = (b"\n".join(map(Path.read_bytes, f.rglob("*.py"))) for f in (course, student))
     names = {name.decode() for name in re.findall(rb"(?m)^\s*(?:import|from) ([\w.]+)", ours)}
     lines = re.findall(rb"\b(?:import|from|np\.)\b.*", theirs)
-    words = {word.decode() for line in lines for word in re.findall(rb"\w+", line)} - JOKES
+    words = {word.decode() for line in lines for word in re.findall(rb"\w+", line)}
+    words -= {"antigravity", "this"}  # which do more than define something
     names = {name for name in names | words if name.split(".")[0] in sys.stdlib_module_names}
     names |= {x for x in LIBRARIES if words.issuperset(x.removeprefix("numpy.").split("."))}
     for name in sorted({"numpy.random", *names}):

@@ -74,9 +74,8 @@ class Code:
         """
         self.net = None
         getattr(self, method)(*arguments)
-        given = [argument for argument in arguments if isinstance(argument, dict)]
-        params = [dict(self.net.params)] if self.net else []
-        return {key: value for inputs in given + params for key, value in inputs.items()}
+        given = *arguments, getattr(self.net, "params", None)
+        return {key: value for x in given if isinstance(x, dict) for key, value in x.items()}
 
     def make(self, inputs, options):
         """Make a FullyConnectedNet, and return what it consists of."""

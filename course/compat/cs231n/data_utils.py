@@ -13,7 +13,6 @@ import numpy as np
 from data_utils import load_mnist
 
 FOLDER = Path(__file__).resolve().parents[3] / "datasets" / "cifar-10-batches-bin"
-BINARY = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 TRAINING = [f"data_batch_{i}.bin" for i in range(1, 6)]
 RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the pixels of an image, (3, 32, 32)
 
@@ -67,7 +66,8 @@ def _read(folder):
 def _records(path):
     """Return the records of a file, (N, RECORD) uint8."""
     if not path.is_file():
-        raise FileNotFoundError(f"CIFAR-10: {path} is not there; the binary version is at {BINARY}")
+        at = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+        raise FileNotFoundError(f"CIFAR-10: {path} is not there; the binary version is at {at}")
     content = np.fromfile(path, np.uint8)
     if len(content) % RECORD or content[::RECORD].max(initial=0) > 9:
         raise ValueError(f"CIFAR-10: {path} is no file of the binary version")
