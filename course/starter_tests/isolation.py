@@ -1,4 +1,4 @@
-"""What stands between code and who checks it: plain data, and modules that it may not use."""
+"""The border between code and who checks it: plain data, and modules that may not be used."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-MAX_BYTES = 2**23  # of an array
+MAX_BYTES = 2**22  # of an array
 LONGEST = 50  # characters of a type's name
 NAMES = ("fast", "fast.arrays", "fast.data_parallel", "fast.winograd", "gradient_check")
 
