@@ -89,7 +89,7 @@ def wrong(part, i):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("part", "i"), cases())
+@pytest.mark.parametrize(("part", "i"), list(cases()))
 def test_wrong_solutions_lose_their_part_and_its_tests_are_red(part, i, starter):
     files, lost, words = wrong(part, i)
     number, text = lost_here(part, files)
