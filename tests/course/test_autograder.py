@@ -115,7 +115,7 @@ def test_numerical_gradients_have_no_points(root, starter, monkeypatch):
     for part in ("fc_backward", "conv_backward_naive", "softmax_loss"):
         assert "stopped after 1 seconds" in graded[part]["output"]
     monkeypatch.setattr(starter.tests, "SECONDS", 1)
-    assert all(any(starter.failed(part, files)) for part in parts)
+    assert all(any(starter.failed(part, files)) for part in ("fc_backward", "softmax_loss"))
 
 
 NAIVE = [f"{name}_{way}" for name in ("conv", "max_pool") for way in ("forward", "backward")]
