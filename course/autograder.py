@@ -5,13 +5,12 @@
 ``course/README.md`` says how to use it, and what a student's code can and cannot do there.
 """
 
-import argparse
 import re
 
-from course.archive import pack, save
+from course.archive import pack
 from course.grader.student import MODULES
 from course.sources import ROOT, files
-from course.starter import make_starter
+from course.starter import make_starter, make_zip
 
 # The course's own functions, with which the judge compares those of the students, and the judge.
 FILES = (
@@ -19,6 +18,9 @@ FILES = (
     "fast/*.py", "course/__init__.py", "course/parts.py", "course/grader/*.py",
     "course/starter_tests/*.py",
 )  # fmt: skip
+# Of it, what a student's process has too.
+GIVEN = ("grader/wire.py", "grader/worker.py", "starter_tests/asked.py",
+         "starter_tests/isolation.py")  # fmt: skip
 SCRIPTS = ("setup.sh", "run_autograder")
 LIBRARIES = ("numpy", "scipy", "matplotlib", "pandas", "tqdm")  # that functions may use
 
@@ -26,7 +28,7 @@ LIBRARIES = ("numpy", "scipy", "matplotlib", "pandas", "tqdm")  # that functions
 def make_autograder(root=ROOT):
     """Return the contents of the autograder, bytes by name.
 
-    In the folder ``given`` lies what students have beside the files that they write.
+    In the folder ``given`` lies what their processes have beside the files that students write.
     """
     contents = {name: (root / name).read_bytes() for name in files(root, FILES)}
     for name in SCRIPTS:
@@ -36,16 +38,14 @@ def make_autograder(root=ROOT):
     for name, content in starter.items():
         if re.fullmatch(r"(support/)?\w+\.py", name) and name not in (*MODULES, "conftest.py"):
             contents[f"given/{name}"] = content
+    contents |= {f"given/course/{name}": contents[f"course/{name}"] for name in GIVEN}
     lines = starter["requirements.txt"].decode().splitlines(keepends=True)
     contents["requirements.txt"] = "".join(n for n in lines if n.startswith(LIBRARIES)).encode()
     return contents
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="Make the autograder for Gradescope.")
-    parser.add_argument("--out", default="autograder.zip", help="file (default: %(default)s)")
-    out = parser.parse_args(arguments).out
-    save("autograder", out, lambda: pack(make_autograder(), SCRIPTS))
+    make_zip("autograder", lambda: pack(make_autograder(), SCRIPTS), arguments)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
     python -m course.grade FOLDER --out grades.csv
 
-Each folder or zip file in FOLDER is the hand-in of the student of that name. The table has a row a
-student and a column a part; what each is told stands in a text file in the folder ``grades`` beside
-it. A command that was interrupted goes on where it stopped, and grades again what has changed.
+Each folder or zip file in FOLDER is a hand-in. The table has a row for each and a column a part;
+what the student is told stands in a text file in the folder ``grades`` beside it. A command that
+was interrupted goes on where it stopped, and grades again what has changed.
 """
 
 import argparse
-import csv
 import hashlib
 import io
 import json
@@ -22,68 +21,68 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+import pandas as pd
+
 from course.archive import pack
 from course.autograder import make_autograder
+from course.grader.student import MAX_BYTES, MAX_DEPTH, copy_code, find_code
 from course.parts import PARTS
 from support.files import atomic_write
 from support.process import print_escaped
 
 COLUMNS = [part.name for part in PARTS if part.points]
-MAX_BYTES = 2**20  # of a file of a hand-in
-MAX_FILES, MAX_DEPTH = 2000, 20
+MAX_FILES = 2000  # of a zip file
 WARNING = """WARNING: you are not root, so students' code runs as you: it can read the solution, and
 read and change your files. Grade as root, in a container of its own."""
 
 
-def python_files(hand_in):
-    """Yield the names and contents of a hand-in's Python files, but for links and large ones."""
-    if hand_in.is_dir():
-        for folder, folders, names in os.walk(hand_in):
-            if len(Path(folder).relative_to(hand_in).parts) == MAX_DEPTH:
-                folders.clear()
-            for path in (Path(folder, name) for name in sorted(names) if name.endswith(".py")):
-                if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
-                    yield path.relative_to(hand_in), path.read_bytes()
-        return
-    with zipfile.ZipFile(hand_in) as archive:
-        for member in archive.infolist():
-            name = Path(member.filename)
-            is_inside = not name.is_absolute() and ".." not in name.parts
-            if name.suffix == ".py" and is_inside and member.file_size <= MAX_BYTES:
-                yield name, archive.read(member)
+def _is_code(member):
+    is_deep = member.filename.count("/") > MAX_DEPTH
+    return member.filename.endswith(".py") and member.file_size <= MAX_BYTES and not is_deep
 
 
-def run_judge(files, judge, options):
-    """Return Gradescope's results for the files of a hand-in; judge is the autograder's folder."""
-    with tempfile.TemporaryDirectory(prefix="hand-in-") as folder:
-        submission = Path(folder, "submission")
-        submission.mkdir()
-        for name, content in files:
-            with suppress(OSError):  # a name that is too long, or that of a folder too
-                (submission / name).parent.mkdir(parents=True, exist_ok=True)
-                (submission / name).write_bytes(content)
-        command = [sys.executable, "-B", "-m", "course.grader.judge", "--root", folder, *options]
-        done = subprocess.run(command, cwd=judge, capture_output=True)
-        if done.returncode:
-            raise ValueError(f"the judge ended: {done.stderr.decode(errors='replace')[-300:]}")
-        return json.loads(Path(folder, "results", "results.json").read_bytes())
+def copy_hand_in(hand_in, to):
+    """Copy the folders of a hand-in, or of its zip file, that hold code of a student."""
+    with tempfile.TemporaryDirectory(prefix="zip-") as folder:
+        if hand_in.is_file():
+            with zipfile.ZipFile(hand_in) as archive:
+                for member in islice(filter(_is_code, archive.infolist()), MAX_FILES):
+                    with suppress(OSError):  # a name that is too long, or that of a folder too
+                        archive.extract(member, folder)
+            hand_in = Path(folder)
+        to.mkdir()
+        for code in find_code(hand_in):
+            (to / code.relative_to(hand_in)).mkdir(parents=True, exist_ok=True)
+            copy_code(code, to / code.relative_to(hand_in))
+
+
+def run_judge(root, judge, options):
+    """Return Gradescope's results for the submission in root; judge is the autograder's folder."""
+    command = [sys.executable, "-B", "-m", "course.grader.judge", "--root", str(root), *options]
+    done = subprocess.run(command, cwd=judge, capture_output=True)
+    if done.returncode:
+        raise ValueError(f"the judge ended: {done.stderr.decode(errors='replace')[-300:]}")
+    return json.loads((root / "results" / "results.json").read_bytes())
 
 
 def grade(hand_in, name, folder, judge, options):
-    """Return a student's row; what is in the folder of feedback for this hand-in is taken as it is.
+    """Return a row of the table; what the folder of feedback has of this hand-in is taken as it is.
 
     judge is the autograder's folder.
     """
     path = folder / f"{name}.json"
-    try:
-        files = list(islice(python_files(hand_in), MAX_FILES))
-        key = [(judge / "checksum").read_text(), options, sorted(map(repr, files))]
-        key = hashlib.sha256(repr(key).encode(errors="replace")).hexdigest()
-        results = json.loads(path.read_bytes()) if path.exists() else {}
-        if results.get("key") != key:
-            results = {**run_judge(files, judge, options), "key": key}
-    except Exception as error:  # one bad hand-in stops no other
-        results = {"output": f"Not graded: {type(error).__name__}: {error}", "tests": []}
+    with tempfile.TemporaryDirectory(prefix="hand-in-") as root:
+        try:
+            copy_hand_in(hand_in, submission := Path(root, "submission"))
+            files = sorted(p for p in submission.rglob("*.py"))
+            code = [(str(p.relative_to(submission)), p.read_bytes()) for p in files]
+            key = repr([(judge / "checksum").read_text(), options, code])
+            key = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+            results = json.loads(path.read_bytes()) if path.exists() else {}
+            if results.get("key") != key:
+                results = {**run_judge(Path(root), judge, options), "key": key}
+        except Exception as error:  # one bad hand-in stops no other
+            results = {"output": f"Not graded: {type(error).__name__}: {error}", "tests": []}
     rows = results["tests"]
     told = [f"{r['name']}: {r['score']:g} of {r['max_score']}\n{r['output']}" for r in rows]
     _write(path, json.dumps(results))
@@ -118,18 +117,15 @@ def main(arguments=None):
         Path(judge, "checksum").write_text(hashlib.sha256(packed).hexdigest())
 
         def row(hand_in):
-            name = os.fsencode(hand_in.name.removesuffix(".zip")).decode(errors="backslashreplace")
-            twice = hand_in.suffix == ".zip" and hand_in.with_suffix("") in hand_ins
-            name = f"{name} (zip)" if twice else name
+            name = os.fsencode(hand_in.name).decode(errors="backslashreplace")
             if len(name) > 60:  # so that it is short enough for a file
                 name = f"{name[:50]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
             return grade(hand_in, name, feedback, Path(judge), options)
 
         with ThreadPoolExecutor(arguments.jobs) as pool:
             rows = list(pool.map(row, hand_ins))
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([["student", *COLUMNS, "total", "note"], *rows])
-    _write(arguments.out, text.getvalue())
+    table = pd.DataFrame(rows, columns=["hand-in", *COLUMNS, "total", "note"])
+    _write(arguments.out, table.to_csv(index=False))
     print_escaped(f"{arguments.out}: {len(rows)} hand-ins")
 
 

@@ -33,6 +33,7 @@ ARCHIVE = (
     "course/*.md",
     "course/*.ipy",
     "course/starter_tests/*.*",
+    "tests/course/*.txt",
     "course/*.typ",
     "course/grader/setup.sh",
     "course/grader/run_autograder",

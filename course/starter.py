@@ -8,6 +8,8 @@ give either away is left out. ``course/README.md`` says which tags of cells deci
 
 import argparse
 import ast
+import gzip
+import importlib
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,9 +18,11 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from course.archive import pack, save
-from course.grader.recorded import record
-from course.parts import PARTS, pinned
+from course.parts import NUMPY, PARTS
 from course.sources import NOTEBOOK, PLACE, ROOT, cell_name, files
+from course.starter_tests.asked import Code, only
+from course.starter_tests.isolation import pack as pack_values
+from course.starter_tests.questions import CHECKS, generator
 from course.stubs import document, stub
 
 HERE = Path(__file__).parent
@@ -59,30 +63,38 @@ def make_starter(root=ROOT):
     set_up = (HERE / "starter_cell.ipy").read_text(encoding="utf-8").strip()
     notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up, id="set-up"))
     trees = [ast.parse(content) for name, content in contents.items() if name.endswith(".py")]
-    trees += [_parse(_python(c.source)) for c in notebook.cells if c.cell_type == "code"]
+    trees += [_tree(c.source)[0] for c in notebook.cells if c.cell_type == "code"]
     imported = {name.split(".")[0] for tree in trees for name in _imported(tree)}
     packages = (root / "requirements.txt").read_text(encoding="utf-8")
     hand_in = (HERE / "hand_in.md").read_text(encoding="utf-8")
     texts = {
         NOTEBOOK: nbformat.writes(notebook),
-        "requirements.txt": _requirements(pinned(packages), imported),
+        "requirements.txt": _requirements(packages, imported),
         "conftest.py": (HERE / "starter_conftest.py").read_text(encoding="utf-8"),
         "README.md": _readme(),
         "course/hand_in.md": re.sub("(?m)^.*`leaderboard/`.*\n", "", hand_in),
     }
     # What the starter's tests compare with; the folder where the notebook saves a picture.
-    others = {"tests/expected.npz": record(), "benchmarks/": b""}
+    others = {"tests/expected.json.gz": _expected(), "benchmarks/": b""}
     return contents | {name: text.encode() for name, text in texts.items()} | others
 
 
+def _expected():
+    """Return the right answers to the questions of the tests, by part and check."""
+    code, answers = Code(importlib.import_module), {part: [] for part in CHECKS}
+    for part, checks in CHECKS.items():
+        for number, check in enumerate(checks):
+            rng = generator(part, number)
+            answers[part].append([only(check.only, code(*ask(rng))) for ask in check.questions])
+    return gzip.compress(pack_values(answers), mtime=0)
+
+
 def _requirements(text, imported):
-    """Return the lines of requirements for packages that are imported, and for tools."""
-    groups = []
-    for title, *lines in map(str.splitlines, text.split("\n\n")):
-        names = [re.match(r"[\w-]+", line)[0].removesuffix("-binary") for line in lines]
-        needed = [x for x, name in zip(lines, names, strict=True) if name in {*TOOLS, *imported}]
-        groups += ["\n".join([title, *needed])] if needed else []
-    return "\n\n".join(groups) + "\n"
+    """Return the lines of requirements that are titles, or for tools and imported packages."""
+    lines = re.sub(r"(?m)^numpy\b[^#\n]*", f"{NUMPY}  ", text).splitlines(keepends=True)
+    names = [re.match(r"[\w-]*", line)[0].removesuffix("-binary") for line in lines]
+    wanted = {*TOOLS, *imported, ""}
+    return "".join(line for line, name in zip(lines, names, strict=True) if name in wanted)
 
 
 def _imported(tree):
@@ -127,7 +139,7 @@ def _cell(cell):
     cell.outputs, cell.execution_count = [], None
     if SOLUTION in tags:
         cell.source = given.get("text") or _without_assignments(cell.source, given.get("todo", []))
-    for name in _imported(_parse(_python(cell.source))):
+    for name in _imported(_tree(cell.source)[0]):
         if name.split(".")[0] in LEFT_OUT and f"{name.replace('.', '/')}.py" not in HAND_IN:
             raise ValueError(f"imports {name}, which students do not get; tag its section")
     return cell
@@ -141,19 +153,18 @@ def _text(source, given, is_answer):
     return "\n\n".join([*kept, *given, *([PLACE] if is_answer else []), *captions])
 
 
-def _python(source):
-    """Return the code of a cell as IPython runs it: its own commands are calls."""
-    return TransformerManager().transform_cell(source)
-
-
-def _parse(code):
-    return compile(code, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def _tree(source):
+    """Return the syntax tree of a cell as IPython runs it, and its code: commands are calls."""
+    code = TransformerManager().transform_cell(source)
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return compile(code, "cell", "exec", flags), code
 
 
 def _without_assignments(source, names):
     """Return the code of a cell with an error in place of each assignment to one of the names."""
-    code, lines, missing = f"\n{source}\n", _python(source).split("\n"), set(names)
-    for statement in _parse(_python(source)).body:
+    code, missing, (tree, run) = f"\n{source}\n", set(names), _tree(source)
+    lines = run.split("\n")
+    for statement in tree.body:
         old = "\n".join(["", *lines[statement.lineno - 1 : statement.end_lineno], ""])
         for target in getattr(statement, "targets", []) if old in code else ():
             if (name := getattr(target, "id", None)) in names:
@@ -174,11 +185,15 @@ def _readme():
     return (HERE / "starter.md").read_text(encoding="utf-8").replace("{PARTS}", rows)
 
 
+def make_zip(name, make, arguments=None):
+    """Run the command that writes what ``make()`` returns to a zip file."""
+    parser = argparse.ArgumentParser(description=f"Make the {name}, from the solution.")
+    parser.add_argument("--out", default=f"{name}.zip", help="file (default: %(default)s)")
+    save(name, parser.parse_args(arguments).out, make)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="Make the starter that students get.")
-    parser.add_argument("--out", default="starter.zip", help="file (default: %(default)s)")
-    out = parser.parse_args(arguments).out
-    save("starter", out, lambda: pack(make_starter()))
+    make_zip("starter", lambda: pack(make_starter()), arguments)
 
 
 if __name__ == "__main__":

@@ -13,29 +13,23 @@ import hashlib
 import importlib
 import json
 import os
-import secrets
 import shutil
 import sys
 import time
 import traceback
 from pathlib import Path
 
-import layers
 from course.grader.hints import hint
-from course.grader.student import MODULES, Scratch, Student, become_subreaper, find_code
+from course.grader.student import Student, become_subreaper, find_code, scratch
 from course.parts import PARTS
 from course.starter_tests.asked import Code, Wrong, ask
 from course.starter_tests.questions import CHECKS, generator
+from support.files import atomic_write
 
 SECONDS = 20.0  # for a part
 LONGEST = 4000  # characters of a part's output
 SHARE = 0.2  # of the points of a part, for each check but the first
 COURSE = Code(importlib.import_module)
-LAYERS = [
-    name
-    for name, function in vars(layers).items()
-    if getattr(function, "__module__", "") == "layers" and name[0] != "_"
-]
 
 
 def lost(part, code, seed):
@@ -59,34 +53,34 @@ def lost(part, code, seed):
     return len(texts), "\n".join(texts) or "All checks passed."
 
 
-def grade(part, scratch, seed, seconds):
-    """Return the score of a part, and what the student is told."""
-    if not (scratch.student / part.file).is_file():
+def grade(part, folder, uid, seed, seconds):
+    """Return the score of a part, and what the student is told; folder and uid as in `scratch`."""
+    if not (folder / "student" / part.file).is_file():
         return 0.0, f"{part.file} is not in the submission."
-    with Student(scratch, seconds, LAYERS if part.file == "fc_net.py" else ()) as code:
+    with Student(folder, uid, seconds, is_network=part.file == "fc_net.py") as code:
         number, text = lost(part.name, code, seed)
     score = 0.0 if number is None else part.points * (1 - SHARE * number)
     return round(score, 2), text
 
 
-def seed_of(scratch):
-    """A number that follows from the submitted files."""
+def seed_of(folder):
+    """Return a number that follows from the files of a folder."""
     digest = hashlib.sha256()
-    for path in sorted(scratch.student.iterdir()):
+    for path in sorted(folder.iterdir()):
         digest.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
     return int.from_bytes(digest.digest()[:8], "little")
 
 
 def write_results(root, results):
-    """Write results.json whole, over whatever lies there."""
-    folder = root / "results"
-    folder.mkdir(exist_ok=True)
-    path = folder / "results.json"
-    temporary = folder / f".{secrets.token_hex(8)}.tmp"
-    temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    """Write results.json whole, in place of whatever lies there."""
+    path = root / "results" / "results.json"
+    path.parent.mkdir(exist_ok=True)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    os.replace(temporary, path)
+    else:
+        path.unlink(missing_ok=True)
+    with atomic_write(path, "w") as file:
+        json.dump(results, file, indent=1)
 
 
 def as_row(i, score, output):
@@ -121,15 +115,14 @@ def main(arguments=None):
     write_results(root, {"tests": tests, "output": "The autograder did not finish."})
     become_subreaper()
     os.umask(0o077)
-    folders = find_code(root / "submission")
-    if not folders:
-        missing = f"None of {', '.join(MODULES)} is in the submission."
-        write_results(root, {"tests": tests, "output": missing})
-        return
-    with Scratch(folders[0], arguments.same_user) as scratch:
-        seed = seed_of(scratch)
+    folders = find_code(root / "submission") or [root / "submission"]
+    with scratch(folders[0], arguments.same_user) as (
+        folder,
+        uid,
+    ):
+        seed = seed_of(folder / "student")
         for row, i in enumerate(numbers):
-            tests[row] = as_row(i, *grade(PARTS[i], scratch, seed, arguments.seconds))
+            tests[row] = as_row(i, *grade(PARTS[i], folder, uid, seed, arguments.seconds))
     seconds = time.monotonic() - start
     total = sum(row["score"] for row in tests)
     output = f"{total:g} of {sum(row['max_score'] for row in tests)} points."

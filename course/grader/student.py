@@ -6,7 +6,6 @@ processes of that user are killed at the end. Elsewhere those that it has starte
 judge's children, which orphans become on Linux.
 """
 
-import ast
 import ctypes
 import json
 import os
@@ -16,19 +15,18 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from course.grader.wire import Channel, Closed, Late
 from course.starter_tests.asked import Wrong
 
-HERE = Path(__file__).parent
-SOURCE = HERE.parent.parent
-GIVEN = SOURCE / "given"  # the course's files as students have them
+GIVEN = Path(__file__).parents[2] / "given"  # what a student's process has of the course
 MODULES = ("layers.py", "fc_net.py", "conv.py")  # which students write
 MAX_BYTES = 2**20  # of one of a student's files
 MAX_FILES = 50
-MAX_DEPTH, MAX_FOLDERS = 5, 1000  # of a submission, where a student's files are looked for
+MAX_DEPTH, MAX_FOLDERS = 4, 20_000  # of a submission, where a student's files are looked for
 MEMORY = 2**31
 LONGEST = 600  # characters of an error
 SUBREAPER = 36  # of prctl(2)
@@ -46,25 +44,13 @@ def find_code(submission):
 
     That is the one with the most of them, of those the least deep.
     """
-    level, found = [submission], []
-    for depth in range(MAX_DEPTH):
-        for folder in level:
-            count = sum(_is_file(folder / name) for name in MODULES)
-            if count:
-                found.append((-count, depth, folder))
-        inner = []
-        for folder in level:
-            with suppress(OSError), os.scandir(folder) as entries:
-                inner += [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-        level = sorted(inner)[:MAX_FOLDERS]
+    found = []
+    for path, folders, names in islice(os.walk(submission), MAX_FOLDERS):
+        depth = len(Path(path).relative_to(submission).parts)
+        folders[:] = sorted(folders) if depth < MAX_DEPTH else []
+        if count := len({*MODULES} & {*names}):
+            found.append((-count, depth, Path(path)))
     return [folder for *_, folder in sorted(found)]
-
-
-def _is_file(path):
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def copy_code(folder, to):
@@ -78,104 +64,64 @@ def copy_code(folder, to):
                     (to / path.name).write_bytes(file.read(MAX_BYTES))
 
 
-def preloaded():
-    """Return the modules of Python and NumPy that a student's process imports at first.
+@contextmanager
+def scratch(code, same_user):
+    """Make a folder for students' processes: their code in ``student``, what we give in ``course``.
 
-    They are those of the student's files as the course has them; where other users do not reach
-    Python's own folder, also those of the files that students are given.
+    Yields the folder, and the user whom the processes become, None for the judge's own.
     """
-    paths = [SOURCE / name for name in MODULES]
-    python = Path(sys.base_prefix).resolve()
-    if not all(folder.stat().st_mode & stat.S_IXOTH for folder in (python, *python.parents)):
-        paths += GIVEN.rglob("*.py")
-    names = {"wire", "asked"}
-    for path in paths:
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                names.add(node.module)
-    known = {*sys.stdlib_module_names, "numpy", "wire", "asked"}
-    return sorted(name for name in names if name.split(".")[0] in known)
-
-
-def refused():
-    """Return the modules that students may import but not use: the fast ones, and differences.
-
-    Those functions of them that layers.py imports are an exception: their sources, by module.
-    """
-    names = [f"fast.{path.stem}" for path in sorted(SOURCE.glob("fast/*.py"))]
-    found = dict.fromkeys(["fast", "gradient_check", *names], "")
-    for node in ast.parse((SOURCE / "layers.py").read_bytes()).body:
-        if isinstance(node, ast.ImportFrom) and node.module in names:
-            text = (SOURCE / f"{node.module.replace('.', '/')}.py").read_text(encoding="utf-8")
-            wanted = {alias.name for alias in node.names}
-            functions = [f for f in ast.parse(text).body if getattr(f, "name", "") in wanted]
-            found[node.module] = "\n".join(ast.get_source_segment(text, f) for f in functions)
-    return found
-
-
-class Scratch:
-    """A folder with what students' processes read: their code, and what the course gives them."""
-
-    def __init__(self, code, same_user):
-        self.folder = Path(tempfile.mkdtemp(prefix="grader-"))
-        self.folder.chmod(0o755)
-        self.student, self.course = self.folder / "student", self.folder / "course"
-        self.student.mkdir()
-        self.course.mkdir()
-        copy_code(code, self.student)
-        shutil.copytree(GIVEN, self.course, dirs_exist_ok=True)
-        for path in (HERE / "wire.py", HERE / "worker.py", HERE.parent / "starter_tests/asked.py"):
-            shutil.copy(path, self.course)
-        self.uid = None if same_user or os.getuid() else _free_uid()
-        for path in self.folder.rglob("*"):
+    with tempfile.TemporaryDirectory(prefix="grader-") as path:
+        folder = Path(path)
+        (folder / "student").mkdir()
+        copy_code(code, folder / "student")
+        shutil.copytree(GIVEN, folder / "course")
+        for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        yield folder, None if same_user or os.getuid() else _free_uid()
 
 
 def _free_uid():
-    """A user id that no process has; two judges at once begin to look at different ones."""
-    used = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            used.add(path.stat().st_uid)
+    """Return a user that has no process; two judges at once begin to look at different ones."""
+    used = {uid for _, uid, _ in _processes()}
     first = os.getpid() % len(UIDS)
     return next(uid for uid in [*UIDS[first:], *UIDS[:first]] if uid not in used)
+
+
+def _processes():
+    """Return the number of each process, of its user and of its parent (Linux)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            _, parent, *_ = (path / "stat").read_bytes().rpartition(b")")[2].split()
+            found.append((int(path.name), path.stat().st_uid, int(parent)))
+    return found
 
 
 class Student:
     """A process with the student's code; a context, at whose end all that it started is dead.
 
-    ``student("call", "layers.fc_forward", inputs, outputs)`` has it answer a question. layers names
-    the functions that stand in it for those of the student's ``layers.py``.
+    ``student("call", "layers.fc_forward", inputs, outputs)`` has it answer a question.
     """
 
-    def __init__(self, scratch, seconds, layers=()):
-        self.scratch, self.seconds, self.layers = scratch, seconds, layers
+    def __init__(self, folder, uid, seconds, is_network):
+        self.folder, self.uid, self.seconds, self.is_network = folder, uid, seconds, is_network
 
     def __enter__(self):
-        self.work = Path(tempfile.mkdtemp(prefix="work-", dir=self.scratch.folder))
-        if self.scratch.uid is not None:
-            os.chown(self.work, self.scratch.uid, self.scratch.uid)
+        self.work = tempfile.mkdtemp(prefix="work-", dir=self.folder)
+        if self.uid is not None:
+            os.chown(self.work, self.uid, self.uid)
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
         settings = {
-            "course": str(self.scratch.course), "student": str(self.scratch.student),
-            "preload": preloaded(), "reader": theirs_in, "writer": theirs_out,
-            "layers": list(self.layers), "refused": refused(), "uid": self.scratch.uid,
-            "seconds": int(self.seconds) + 1, "memory": MEMORY,
+            "folder": str(self.folder), "reader": theirs_in, "writer": theirs_out,
+            "is_network": self.is_network, "uid": self.uid, "seconds": int(self.seconds) + 1,
+            "memory": MEMORY,
         }  # fmt: skip
         environment = {
-            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.work),
-            "MPLCONFIGDIR": str(self.scratch.folder / "matplotlib"),
+            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": self.work,
+            "MPLCONFIGDIR": str(self.folder / "matplotlib"),
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
         }  # fmt: skip
-        worker = str(self.scratch.course / "worker.py")
+        worker = str(self.folder / "course/course/grader/worker.py")
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-B", worker, json.dumps(settings)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -211,10 +157,9 @@ class Student:
             os.close(pipe)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.kill()
         self.process.wait()
-        if self.scratch.uid is not None:
-            _kill_user(self.scratch.uid)
+        if self.uid is not None:
+            _kill_user(self.uid)
         _kill_orphans()
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -241,20 +186,7 @@ def _kill_user(uid):
 
 def _kill_orphans():
     """Kill and reap this process's children, which are all that the student's process has left."""
-    while children := _children():
+    while children := [number for number, _, parent in _processes() if parent == os.getpid()]:
         for child in children:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        for child in children:
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
-
-
-def _children():
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state_and_parent = path.read_bytes().rpartition(b")")[2].split()
-            if int(state_and_parent[1]) == os.getpid():
-                found.append(int(path.parent.name))
-    return found
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)

@@ -12,8 +12,8 @@ import numpy as np
 
 from gradient_check import check_layer
 
-NUMBER = 1e-5  # of a number: some add a little to what they take the logarithm of
-SINGLE = 1e-5  # of arrays of float32
+# Tolerance of float32; and of numbers, as some add a little to what they take the logarithm of.
+ROUGH = 1e-5
 
 
 class Wrong(Exception):
@@ -67,11 +67,6 @@ class Code:
             sums[key] = float(np.sum(value * rng.standard_normal(shape)))
         return sums
 
-    def only(self, start, method, *arguments):
-        """Return that part of an answer whose names begin so."""
-        found = getattr(self, method)(*arguments)
-        return {key: value for key, value in found.items() if key.startswith(start)}
-
     def kept(self, method, *arguments):
         """Return the inputs as they are after a call, and parameters of a network.
 
@@ -79,9 +74,8 @@ class Code:
         """
         self.net = None
         getattr(self, method)(*arguments)
-        given = [argument for argument in arguments if isinstance(argument, dict)]
-        params = [dict(self.net.params)] if self.net else []
-        return {key: value for inputs in given + params for key, value in inputs.items()}
+        given = *arguments, getattr(self.net, "params", None)
+        return {key: value for x in given if isinstance(x, dict) for key, value in x.items()}
 
     def make(self, inputs, options):
         """Make a FullyConnectedNet, and return what it consists of."""
@@ -143,6 +137,7 @@ class Code:
 
 def _stand_in(net, number, pair):
     """Return functions that are none of a layer, but tell all of their arguments apart."""
+    params = [net.params[name] for name in pair.names]
 
     def make_forward(mode):
         def forward(x, *params):
@@ -152,16 +147,13 @@ def _stand_in(net, number, pair):
         return forward
 
     def backward(dout, cache):
-        grads = [(k + cache[1]) * p * np.cos(dout).sum() for k, p in enumerate(own(), start=1)]
+        grads = [(k + cache[1]) * p * np.cos(dout).sum() for k, p in enumerate(params, start=1)]
         dx = np.sin((number + 2) * dout + cache[1])
         return (dx, *grads) if grads else dx
 
     def backward_of_weights(dout, cache, *, need_dx=True):
         dx, *grads = backward(dout, cache)
         return dx if need_dx else None, *grads
-
-    def own():
-        return [net.params[name] for name in pair.names]
 
     is_weights = any(name[0] == "W" for name in pair.names)
     forward, predict = make_forward(0.5), pair.predict and make_forward(0.0)
@@ -238,8 +230,8 @@ def same(name, got, expected, check):
         raise Wrong(f"{name} holds NaN or infinity")
     with np.errstate(all="ignore"):
         difference = np.abs(np.subtract(got, expected, dtype=np.float64))
-    tolerance = max(check.tolerance, SINGLE if expected.dtype == np.float32 else 0)
-    tolerance = max(tolerance, 0 if expected.ndim else SINGLE if check.dtype else NUMBER)
+    is_exact = expected.ndim and expected.dtype != np.float32
+    tolerance = check.tolerance if is_exact else ROUGH
     if not (difference <= tolerance * np.abs(expected).max(initial=1e-300)).all():
         where = np.unravel_index(difference.argmax(), difference.shape)
         place = f" at {name}[{', '.join(map(str, where))}]" if where else ""
@@ -268,22 +260,26 @@ def ask(check, code, right, rng, forward):
     code and right answer questions. ``forward(name)`` is the forward with which a wrong gradient is
     compared by differences.
     """
-    for question in check.questions(rng):
-        expected = right(*copy.deepcopy(question))
-        got = None
+    for question in check.questions:
+        question, got = question(rng), None
+        expected = only(check.only, right(*copy.deepcopy(question)))
         try:
-            got = code(*copy.deepcopy(question))
+            got = only(check.only, code(*copy.deepcopy(question)))
             compare(got, expected, check, question[0] == "kept")
         except Wrong as error:
-            text = f"{check.name}: {error}"
-            if got and check.name == "values":
-                text += _beside_differences(forward, got, *question)
-            wrong = Wrong(text)
-            wrong.question, wrong.got, wrong.expected = question, got, expected
-            raise wrong from None
+            is_value = got and check.name == "values"
+            table = _beside_differences(forward, got, *question) if is_value else ""
+            error.args = (f"{check.name}: {error}{table}",)
+            error.question, error.got, error.expected = question, got, expected
+            raise
 
 
-def _beside_differences(forward, got, method, name, inputs, douts, *_):
+def only(start, answer):
+    """Return that part of an answer whose names begin so."""
+    return {name: value for name, value in answer.items() if name.startswith(start)}
+
+
+def _beside_differences(forward, got, method, name, inputs, douts=None, *_):
     """Return the table that check_layer makes of the gradients in an answer, where it can."""
     if method not in ("call", "backward") or "dx" not in got:
         return ""

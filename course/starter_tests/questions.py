@@ -1,7 +1,7 @@
 """What is asked of each function of the assignment: `CHECKS`.
 
-A check asks questions (see `asked`), which it draws from a generator of random numbers: for the
-autograder one that follows from what is handed in, for the tests always the same.
+A question (see `asked`) is drawn from a generator of random numbers: for the autograder one that
+follows from what is handed in, for the tests always the same. So are the inputs of a layer.
 """
 
 from collections import namedtuple
@@ -12,20 +12,21 @@ import numpy as np
 # Tolerances of arrays, relative to the largest number that is expected.
 ROUNDING, LOOSE = 1e-10, 1e-7
 EXACT = 1e-12  # numerical gradients are not as exact
-# A check's name stands in messages. dtype says that dtypes are compared too.
-Check = namedtuple("Check", "name questions tolerance dtype", defaults=(ROUNDING, False))
+# A check's name stands in messages. Of answers those names count that begin as `only` says; dtype
+# says that dtypes are compared too.
+Check = namedtuple("Check", "name questions only tolerance dtype", defaults=("", ROUNDING, False))
 # Layers of a Network of 6 inputs.
 NET = [["FC", 5], ["BatchNorm"], ["Activation", "relu"], ["Dropout", 0.4], ["FC", 4],
        ["Activation", "tanh"], ["FC", 3]]  # fmt: skip
 BEFORE = [["Activation", "tanh"], ["Dropout", 0.2], ["FC", 4], ["LayerNorm"], ["FC", 3]]
 
 
-# A case draws the inputs of a layer.
+def _normal(**shapes):
+    return lambda rng: {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
 def _fc(x, w):
-    shapes = {"x": x, "w": w, "b": w[1:]}
-    return lambda rng: {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    return _normal(x=x, w=w, b=w[1:])
 
 
 def _elementwise(shape):
@@ -45,9 +46,8 @@ def _large_numbers(rng):
 
 
 def _conv(x, w, stride, pad):
-    shapes = {"x": x, "w": w, "b": w[:1]}
-    param = {"conv_param": {"stride": stride, "pad": pad}}
-    return lambda rng: {name: rng.standard_normal(s) for name, s in shapes.items()} | param
+    draw = _normal(x=x, w=w, b=w[:1])
+    return lambda rng: draw(rng) | {"conv_param": {"stride": stride, "pad": pad}}
 
 
 def _pool(shape, height, width, stride, ties=False):
@@ -83,31 +83,28 @@ def _shape_of_out(inputs):
     return x.shape if w is None else (len(x), w.shape[1])
 
 
-# From cases to questions.
+# Questions.
 
 
-def _calls(name, *cases, outputs=("out", "cache")):
-    return lambda rng: [("call", name, case(rng), outputs) for case in cases]
+def _call(name, draw, outputs=("out", "cache")):
+    return lambda rng: ("call", name, draw(rng), outputs)
 
 
-def _backwards(name, *cases, large=None, **options):
-    def questions(rng):
-        for case in [*cases, *([large] if large else [])]:
-            inputs, seed = case(rng), int(rng.integers(2**32))
-            dout = np.random.default_rng(seed).standard_normal(_shape_of_out(inputs))
-            question = "backward", name, inputs, {"dout": dout, "seed": seed}, options
-            yield ("along", seed, *question) if case is large else question
+def _backward(name, draw, **options):
+    def question(rng):
+        inputs, seed = draw(rng), int(rng.integers(2**32))
+        dout = np.random.default_rng(seed).standard_normal(_shape_of_out(inputs))
+        return "backward", name, inputs, {"dout": dout, "seed": seed}, options
 
-    return questions
+    return question
 
 
-def _each(questions, *before):
-    """Return the questions with arguments before each."""
-    return lambda rng: [(*before, *question) for question in questions(rng)]
+def _along(question):
+    return lambda rng: ("along", int(rng.integers(2**32)), *question(rng))
 
 
-def _single(questions):
-    """Return the questions with arrays of float32."""
+def _single(question):
+    """Return a question with arrays of float32."""
 
     def cast(value):
         if isinstance(value, dict):
@@ -115,82 +112,80 @@ def _single(questions):
         is_double = getattr(value, "dtype", None) == np.float64
         return value.astype(np.float32) if is_double else value
 
-    return lambda rng: [tuple(map(cast, question)) for question in questions(rng)]
+    return lambda rng: tuple(map(cast, question(rng)))
 
 
-def _usual(questions):
+def _make(*hidden_dim, **options):
+    options = {"input_dim": 12, "num_classes": 4, **options}
+    return lambda rng: ("make", {"hidden_dim": list(hidden_dim)}, options)
+
+
+def _net_forward(layers, training=False, dtype="float64", pixels=False):
+    def question(rng):
+        images = rng.integers(0, 256, (4, 2, 3)).astype(np.uint8)
+        X = images if pixels else rng.standard_normal((5, 6))
+        return "net_forward", layers, {"X": X}, {"dtype": dtype}, training
+
+    return question
+
+
+def _net_backward(layers, *absent, need_dx=False):
+    dout, dtype = _normal(dout=(5, 3)), {"dtype": "float64"}
+    return lambda rng: ("net_backward", layers, dout(rng), dtype, absent, need_dx)
+
+
+def _net_loss(reg, labels=True, dropout=False, dtype="float64"):
+    """Scores differ with and without training, where there is dropout."""
+
+    def question(rng):
+        X, scores, others = (rng.standard_normal(shape) for shape in ((5, 6), (5, 3), (5, 3)))
+        inputs = {"X": X} | ({"y": rng.integers(0, 3, 5)} if labels else {})
+        scores = {"training=False": scores, "training=True": others if dropout else scores}
+        return "net_loss", NET, inputs, {"reg": reg, "dtype": dtype}, scores
+
+    return question
+
+
+# Checks.
+
+
+def _kept(questions):
+    asked = [lambda rng, question=question: ("kept", *question(rng)) for question in questions]
+    return Check("inputs stay as they are", asked)
+
+
+def _usual(question):
     """Return the checks that every layer has."""
-    return [
-        Check("float32 stays float32", _single(questions), dtype=True),
-        Check("inputs stay as they are", _each(questions, "kept")),
-    ]
+    return [Check("float32 stays float32", [_single(question)], dtype=True), _kept([question])]
 
 
 def _pair(module, names, cases, large, forward=(), backward=()):
     """Return the checks of both functions of a layer, by name."""
-    first, second = names
     f, b = (f"{module}.{name}" for name in names)
-    backward = [Check(name, _backwards(b, *cases, **options)) for name, cases, options in backward]
-    values = Check("values", _backwards(b, *cases, large=large), EXACT)
+    backwards = [_backward(b, case) for case in cases]
     return {
-        first: [
-            Check("values", _calls(f, *cases)),
-            *(Check(name, _calls(f, *cases)) for name, cases in forward),
-            *_usual(_calls(f, cases[0])),
+        names[0]: [
+            Check("values", [_call(f, case) for case in cases]),
+            *(Check(name, [_call(f, case) for case in cases]) for name, cases in forward),
+            *_usual(_call(f, cases[0])),
         ],
-        second: [values, *backward, *_usual(_backwards(b, cases[0]))],
+        names[1]: [
+            Check("values", [*backwards, _along(_backward(b, large))], tolerance=EXACT),
+            *(Check(name, [_backward(b, c, **o) for c in cases]) for name, cases, o in backward),
+            *_usual(backwards[0]),
+        ],
     }
 
 
-def _networks(method, *cases):
-    """Return questions about networks; a case is a list of layers and, with rng, the arguments."""
-    return lambda rng: [(method, layers, *arguments(rng)) for layers, arguments in cases]
-
-
-def _forward(layers, training=False, dtype="float64", draw=None):
-    draw = draw or (lambda rng: rng.standard_normal((5, 6)))
-    return layers, lambda rng: ({"X": draw(rng)}, {"dtype": dtype}, training)
-
-
-def _backward(layers, absent=(), need_dx=False):
-    dout = {"dtype": "float64"}, list(absent), need_dx
-    return layers, lambda rng: ({"dout": rng.standard_normal((5, 3))}, *dout)
-
-
-def _loss(reg, labels=True, training=None, dtype="float64"):
-    """scores are the same with and without training, where that is None."""
-
-    def arguments(rng):
-        X, scores, others = (rng.standard_normal(shape) for shape in ((5, 6), (5, 3), (5, 3)))
-        inputs = {"X": X} | ({"y": rng.integers(0, 3, 5)} if labels else {})
-        others = scores if training is None else others
-        scores = {"training=False": scores, "training=True": others}
-        return inputs, {"reg": reg, "dtype": dtype}, scores
-
-    return NET, arguments
-
-
-def _pixels(rng):
-    return rng.integers(0, 256, (4, 2, 3)).astype(np.uint8)
-
-
-def _makes(*cases):
-    def questions(rng):
-        for hidden, options in cases:
-            yield "make", {"hidden_dim": hidden}, {"input_dim": 12, "num_classes": 4, **options}
-
-    return questions
-
-
-_LISTS = _makes(
-    ([7], {}), ([], {}), ([7, 6, 5], {"activation": "tanh"}),
-    ([7, 6], {"activation": "sigmoid", "dropout": 0.4, "normalization": "batchnorm"}),
-    ([6, 7], {"activation": "linear", "dropout": 0.3, "normalization": "layernorm"}),
-)  # fmt: skip
-_SETTINGS = _makes(
-    ([7, 6], {"weight_scale": 0.3, "reg": 0.2, "dtype": "float64", "seed": 3}),
-    ([5], {"weight_scale": "lecun", "dtype": "float32", "seed": 4}),
-)
+_LISTS = [
+    _make(7), _make(), _make(7, 6, 5, activation="tanh"),
+    _make(7, 6, activation="sigmoid", dropout=0.4, normalization="batchnorm"),
+    _make(6, 7, activation="linear", dropout=0.3, normalization="layernorm"),
+]  # fmt: skip
+_SETTINGS = [
+    _make(7, 6, weight_scale=0.3, reg=0.2, dtype="float64", seed=3),
+    _make(5, weight_scale="lecun", dtype="float32", seed=4),
+]
 _NEED_DX = "need_dx=False"
 _FLOOR = "a last window that does not fit is left out (sizes are rounded down)"
 _LARGE = "very large numbers"
@@ -202,7 +197,7 @@ _CONV_MISFIT = [_conv((1, 2, 6, 7), (3, 2, 3, 2), 2, 0), _conv((1, 1, 6, 5), (2,
 _POOL = [_pool((2, 2, 4, 6), 2, 2, 2), _pool((1, 2, 5, 5), 3, 2, 1), _pool((2, 1, 4, 7), 2, 3, 2)]
 _POOL_MISFIT = [_pool((2, 1, 5, 4), 2, 2, 3), _pool((1, 2, 6, 7), 3, 2, 2)]
 _TIES = [_pool((2, 2, 4, 4), 2, 2, 2, ties=True), _pool((1, 2, 4, 5), 2, 3, 1, ties=True)]
-_SOFTMAX = partial(_calls, "layers.softmax_loss", outputs=("loss", "dx"))
+_SOFTMAX = partial(_call, "layers.softmax_loss", outputs=("loss", "dx"))
 
 # By part: the first check decides whether it has points, each of the others is for a fifth of them.
 CHECKS = {
@@ -214,49 +209,41 @@ CHECKS = {
     **_pair("layers", ("tanh_forward", "tanh_backward"), *_ELEMENTWISE,
             [(_LARGE, [_large_numbers])]),
     "softmax_loss": [
-        Check("values", lambda rng: [
-            *_SOFTMAX(_scores(4, 10), _scores(1, 3), _scores(5, 2), _scores(3, 3))(rng),
-            *_each(_SOFTMAX(_scores(100, 500)), "along", 0)(rng),
-        ], LOOSE),
-        Check(_LARGE, _SOFTMAX(_large_scores), LOOSE), *_usual(_SOFTMAX(_scores(4, 3))),
+        Check("values", [
+            *(_SOFTMAX(_scores(*size)) for size in ((4, 10), (1, 3), (5, 2), (3, 3))),
+            _along(_SOFTMAX(_scores(100, 500))),
+        ], tolerance=LOOSE),
+        Check(_LARGE, [_SOFTMAX(_large_scores)], tolerance=LOOSE),
+        *_usual(_SOFTMAX(_scores(4, 3))),
     ],
     "FullyConnectedNet.__init__": [
-        Check("values", _each(_LISTS, "only", "the list")),
+        Check("values", _LISTS, "the list"),
         Check("weight_scale, reg, dtype and seed reach the network", _SETTINGS, dtype=True),
-        Check("inputs stay as they are", _each(_LISTS, "kept")),
+        _kept(_LISTS),
     ],
     "Network.forward": [
-        Check("values", _each(_networks("net_forward", _forward(NET), _forward(BEFORE)),
-                              "only", "scores")),
-        Check("the list of (pair, cache)", _each(
-            _networks("net_forward", _forward(NET), _forward(NET, True)), "only", "caches")),
-        Check("training=True", _each(
-            _networks("net_forward", _forward(NET, True), _forward(BEFORE, True)),
-            "only", "scores")),
-        Check("pixels and other dtypes, which self._as_floats takes", _each(_networks(
-            "net_forward", _forward(NET, draw=_pixels), _forward(NET, dtype="float32")),
-            "only", "scores"), dtype=True),
-        Check("inputs stay as they are", _each(
-            _networks("net_forward", _forward(NET, True)), "kept")),
+        Check("values", [_net_forward(NET), _net_forward(BEFORE)], "scores"),
+        Check("the list of (pair, cache)", [_net_forward(NET), _net_forward(NET, True)], "caches"),
+        Check("training=True", [_net_forward(NET, True), _net_forward(BEFORE, True)], "scores"),
+        Check("pixels and other dtypes, which self._as_floats takes",
+              [_net_forward(NET, pixels=True), _net_forward(NET, dtype="float32")],
+              "scores", dtype=True),
+        _kept([_net_forward(NET, True)]),
     ],
     "Network.backward": [
-        Check("values", _each(_networks(
-            "net_backward", _backward(NET), _backward(NET, [3]), _backward(BEFORE)),
-            "only", "grads")),
-        Check("dx where need_dx is True, and only there", _each(_networks(
-            "net_backward", _backward(NET, need_dx=True), _backward(BEFORE, [1], need_dx=True),
-            _backward(NET)), "only", "dx")),
-        Check("inputs stay as they are", _each(
-            _networks("net_backward", _backward(NET)), "kept")),
+        Check("values", [_net_backward(NET), _net_backward(NET, 3), _net_backward(BEFORE)],
+              "grads"),
+        Check("dx where need_dx is True, and only there",
+              [_net_backward(NET, need_dx=True), _net_backward(BEFORE, 1, need_dx=True),
+               _net_backward(NET)], "dx"),
+        _kept([_net_backward(NET)]),
     ],
     "Network.loss": [
-        Check("values", _networks(
-            "net_loss", _loss(0.0), _loss(0.3, labels=False), _loss(0.3))),
-        Check("training=True with labels, and only then", _networks(
-            "net_loss", _loss(0.0, training=True), _loss(0.0, labels=False, training=True))),
-        Check("float32 stays float32", _single(
-            _networks("net_loss", _loss(0.3, dtype="float32"))), dtype=True),
-        Check("inputs stay as they are", _each(_networks("net_loss", _loss(0.3)), "kept")),
+        Check("values", [_net_loss(0.0), _net_loss(0.3, labels=False), _net_loss(0.3)]),
+        Check("training=True with labels, and only then",
+              [_net_loss(0.0, dropout=True), _net_loss(0.0, labels=False, dropout=True)]),
+        Check("float32 stays float32", [_single(_net_loss(0.3, dtype="float32"))], dtype=True),
+        _kept([_net_loss(0.3)]),
     ],
     **_pair("conv", ("conv_forward_naive", "conv_backward_naive"), _CONV,
             _conv((1, 1, 400, 500), (1, 1, 2, 2), 10, 0), [(_FLOOR, _CONV_MISFIT)],

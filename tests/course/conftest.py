@@ -8,27 +8,35 @@ from executed import make_project
 from graded import Starter, lay_out
 
 from course import writeup
+from course.archive import pack
+from course.autograder import SCRIPTS, make_autograder
 from course.starter import make_starter
 
 
 @pytest.fixture(scope="session")
-def graded_root():
+def packed():
+    """The autograder."""
+    return pack(make_autograder(), SCRIPTS)
+
+
+@pytest.fixture(scope="session")
+def graded_root(packed):
     """A folder as Gradescope has it. Not in pytest's, into which no other user can look."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        lay_out(Path(folder))
+        lay_out(Path(folder), packed)
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
-def starter_files():
+def contents():
     return make_starter()
 
 
 @pytest.fixture(scope="session")
-def starter(tmp_path_factory, starter_files):
+def starter(tmp_path_factory, contents):
     """The tests that students get."""
-    return Starter(tmp_path_factory.mktemp("starter"), starter_files)
+    return Starter(tmp_path_factory.mktemp("starter"), contents)
 
 
 @pytest.fixture

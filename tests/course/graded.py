@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,20 +16,26 @@ from types import ModuleType
 
 import pytest
 
-from course.archive import pack
-from course.autograder import SCRIPTS, make_autograder
-from course.grader import judge, wire
+from course.grader import judge
 from course.grader.student import MODULES, UIDS
 from course.parts import PARTS
 from course.sources import ROOT
 from course.starter_tests.asked import Code, Wrong, in_words
+from course.starter_tests.isolation import pack as pack_values
+from course.starter_tests.isolation import unpack
 
 POINTS = {part.name: part.points for part in PARTS if part.points}
 
 
-def lay_out(root):
+def sections(name):
+    """Return the sections of a text file, which begin with their names in brackets."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^\[([\w.]+)\]\n(.*?)\n\n(?=\[|\Z)", text, re.M | re.S))
+
+
+def lay_out(root, packed):
     """Make a folder as Gradescope lays it out for a submission, without one."""
-    with zipfile.ZipFile(io.BytesIO(pack(make_autograder(), SCRIPTS))) as archive:
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         for member in archive.infolist():
             path = Path(archive.extract(member, root / "source"))
             path.chmod(member.external_attr >> 16 & 0o777)
@@ -61,18 +68,18 @@ def rows(results):
 
 def run(root, *arguments):
     """Return what run_autograder writes to results.json."""
-    environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "AUTOGRADER_PYTHON": sys.executable}
+    paths = {"AUTOGRADER_ROOT": str(root), "AUTOGRADER_PYTHON": sys.executable, "TMPDIR": str(root)}
     command = [str(root / "run_autograder"), *arguments]
-    subprocess.run(command, cwd=root, env=environment, check=True, timeout=300)
+    subprocess.run(command, cwd=root, env={**os.environ, **paths}, check=True, timeout=300)
     return json.loads((root / "results" / "results.json").read_bytes())
 
 
-def processes_of_students():
-    """Return the ids of processes of the users that the judge makes up for students."""
+def processes_of_students(root):
+    """Return the processes of users that the judge of this root makes up for students."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if path.stat().st_uid in UIDS:
+            if path.stat().st_uid in UIDS and os.readlink(path / "cwd").startswith(str(root)):
                 found.append(path.name)
     return found
 
@@ -102,7 +109,7 @@ def lost_here(part, files, seed=0):
 
     def answer(*question):
         try:
-            return wire.unpack(*wire.pack(code(*wire.unpack(*wire.pack(question)))))
+            return unpack(pack_values(code(*unpack(pack_values(question)))))
         except Exception as error:
             raise Wrong(in_words(error)) from error
 
@@ -113,8 +120,9 @@ class Starter:
     """The tests that students get, for files of theirs, in this process."""
 
     def __init__(self, folder, starter):
-        for name in ("asked.py", "questions.py", "test_asked.py", "expected.npz"):
+        for name in ("asked.py", "isolation.py", "questions.py", "test_asked.py"):
             (folder / name).write_bytes(starter[f"tests/{name}"])
+        (folder / "expected.json.gz").write_bytes(starter["tests/expected.json.gz"])
         sys.path.insert(0, str(folder))
         self.tests = importlib.import_module("test_asked")
         sys.path.remove(str(folder))
@@ -124,10 +132,10 @@ class Starter:
         load = importer(files)
         for number, check in enumerate(self.tests.CHECKS[part]):
             with pytest.MonkeyPatch.context() as patch:
-                for name in files:
-                    patch.setitem(sys.modules, name[:-3], load(name[:-3]))
+                self.tests.isolate(patch)
                 try:
-                    self.tests.take_fast_functions(patch)
+                    for name in MODULES:  # layers first, which fc_net imports
+                        patch.setitem(sys.modules, name[:-3], load(name[:-3]))
                     self.tests.test_asked(part, number)
                 except (Exception, pytest.fail.Exception):
                     yield check.name

@@ -1,84 +1,44 @@
 """Layers that follow each other, as one pair of functions: the "sandwich" layers of cs231n."""
 
-from conv import conv_backward, conv_forward, max_pool_backward, max_pool_forward
-from layers import fc_backward, fc_forward, relu_backward, relu_forward
+import conv
+import layers
+import normalization
+from conv import max_pool_backward, max_pool_forward
 
-from .layers import (
-    batchnorm_backward,
-    batchnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-    spatial_batchnorm_backward,
-    spatial_batchnorm_forward,
-)
+from .layers import batchnorm_forward
 
-
-def _forward(x, *steps):
-    """Run steps, each a forward function and its other arguments: out, caches."""
-    caches = []
-    for forward, *arguments in steps:
-        x, cache = forward(x, *arguments)
-        caches.append(cache)
-    return x, caches
+FC, RELU = (layers.fc_forward, layers.fc_backward), (layers.relu_forward, layers.relu_backward)
+CONV, POOL = (conv.conv_forward, conv.conv_backward), (max_pool_forward, max_pool_backward)
+BATCHNORM = batchnorm_forward, normalization.batchnorm_backward
+LAYERNORM = normalization.layernorm_forward, normalization.layernorm_backward
 
 
-def _backward(dout, caches, *backwards):
-    """Run the steps' backward functions, which are given in the steps' order: dx, gradients."""
-    gradients = []
-    for backward, cache in zip(reversed(backwards), reversed(caches), strict=True):
-        result = backward(dout, cache)
-        dout, *own = result if isinstance(result, tuple) else (result,)
-        gradients = own + gradients
-    return dout, *gradients
+def _sandwich(*pairs):
+    """Return forward and backward of pairs; with each come the places of its arguments behind x."""
+
+    def forward(x, *arguments):
+        caches = []
+        for (run, _), places in pairs:
+            x, cache = run(x, *(arguments[i] for i in places))
+            caches.append(cache)
+        return x, caches
+
+    def backward(dout, caches):
+        gradients = []
+        for ((_, run), _), cache in zip(reversed(pairs), reversed(caches), strict=True):
+            result = run(dout, cache)
+            dout, *own = result if isinstance(result, tuple) else (result,)
+            gradients = own + gradients
+        return dout, *gradients
+
+    return forward, backward
 
 
-def affine_relu_forward(x, w, b):
-    return _forward(x, (fc_forward, w, b), (relu_forward,))
-
-
-def affine_relu_backward(dout, cache):
-    return _backward(dout, cache, fc_backward, relu_backward)
-
-
-def affine_bn_relu_forward(x, w, b, gamma, beta, bn_param):
-    bn = batchnorm_forward, gamma, beta, bn_param
-    return _forward(x, (fc_forward, w, b), bn, (relu_forward,))
-
-
-def affine_bn_relu_backward(dout, cache):
-    return _backward(dout, cache, fc_backward, batchnorm_backward, relu_backward)
-
-
-def affine_ln_relu_forward(x, w, b, gamma, beta, ln_param):
-    ln = layernorm_forward, gamma, beta, ln_param
-    return _forward(x, (fc_forward, w, b), ln, (relu_forward,))
-
-
-def affine_ln_relu_backward(dout, cache):
-    return _backward(dout, cache, fc_backward, layernorm_backward, relu_backward)
-
-
-def conv_relu_forward(x, w, b, conv_param):
-    return _forward(x, (conv_forward, w, b, conv_param), (relu_forward,))
-
-
-def conv_relu_backward(dout, cache):
-    return _backward(dout, cache, conv_backward, relu_backward)
-
-
-def conv_bn_relu_forward(x, w, b, gamma, beta, conv_param, bn_param):
-    bn = spatial_batchnorm_forward, gamma, beta, bn_param
-    return _forward(x, (conv_forward, w, b, conv_param), bn, (relu_forward,))
-
-
-def conv_bn_relu_backward(dout, cache):
-    return _backward(dout, cache, conv_backward, spatial_batchnorm_backward, relu_backward)
-
-
-def conv_relu_pool_forward(x, w, b, conv_param, pool_param):
-    pool = max_pool_forward, pool_param
-    return _forward(x, (conv_forward, w, b, conv_param), (relu_forward,), pool)
-
-
-def conv_relu_pool_backward(dout, cache):
-    return _backward(dout, cache, conv_backward, relu_backward, max_pool_backward)
+_fc, _relu = (FC, (0, 1)), (RELU, ())
+affine_relu_forward, affine_relu_backward = _sandwich(_fc, _relu)
+affine_bn_relu_forward, affine_bn_relu_backward = _sandwich(_fc, (BATCHNORM, (2, 3, 4)), _relu)
+affine_ln_relu_forward, affine_ln_relu_backward = _sandwich(_fc, (LAYERNORM, (2, 3, 4)), _relu)
+_conv, _bn, _pool = (CONV, (0, 1, 2)), (BATCHNORM, (2, 3, 5)), (POOL, (3,))
+conv_relu_forward, conv_relu_backward = _sandwich(_conv, _relu)
+conv_relu_pool_forward, conv_relu_pool_backward = _sandwich(_conv, _relu, _pool)
+conv_bn_relu_forward, conv_bn_relu_backward = _sandwich((CONV, (0, 1, 4)), _bn, _relu)

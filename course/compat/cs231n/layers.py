@@ -4,15 +4,10 @@ import numpy as np
 
 import layers
 import normalization
-from conv import (
-    conv_backward_naive,
-    conv_forward_naive,
-    max_pool_backward_naive,
-    max_pool_forward_naive,
-)
-from layers import affine_backward, affine_forward, relu_backward, relu_forward, softmax_loss
-from normalization import batchnorm_backward, layernorm_backward, layernorm_forward
-from support.checks import as_floats, check_choice, check_kind, check_number
+from conv import *
+from layers import *
+from normalization import *
+from support.checks import as_floats, check_choice, check_number
 from support.examples import check_labels
 
 from .global_state import GlobalState
@@ -20,18 +15,16 @@ from .global_state import GlobalState
 
 def batchnorm_forward(x, gamma, beta, bn_param):
     """`normalization.batchnorm_forward`, but that running_var starts at 0."""
-    check_kind("batchnorm_forward", dict, "a dict", bn_param=bn_param)
     bn_param.setdefault("running_var", np.zeros(np.shape(gamma)))
     return normalization.batchnorm_forward(x, gamma, beta, bn_param)
 
 
 spatial_batchnorm_forward = batchnorm_forward
-spatial_batchnorm_backward = batchnorm_backward_alt = batchnorm_backward
+spatial_batchnorm_backward = batchnorm_backward_alt = normalization.batchnorm_backward
 
 
 def dropout_forward(x, dropout_param, *, is_kept=True):
     """`layers.dropout_forward` with {'mode': 'train' or 'test', 'p': part that is kept, 'seed'}."""
-    check_kind("dropout_forward", dict, "a dict", dropout_param=dropout_param)
     mode, p = dropout_param.get("mode"), dropout_param.get("p")
     check_choice("dropout_forward", ("train", "test"), **{"dropout_param['mode']": mode})
     check_number("dropout_forward", positive=is_kept, **{"dropout_param['p']": p})

@@ -3,7 +3,6 @@
 import numpy as np
 
 import fc_net
-from support.checks import check_number
 
 from ..global_state import FollowsGlobalState
 from ..layer_utils import *
@@ -29,7 +28,6 @@ class FullyConnectedNet(FollowsGlobalState, fc_net.FullyConnectedNet):
                  normalization=None, reg=0.0, weight_scale=1e-2, dtype=np.float32, seed=None, *,
                  dropout_keep_ratio=None, use_batchnorm=False):  # fmt: skip
         kept = dropout if dropout_keep_ratio is None else dropout_keep_ratio
-        check_number("FullyConnectedNet", dropout=kept)
         options = {
             "seed": seed,
             "dropout": 1 - kept if kept else 0,
