@@ -3,10 +3,12 @@
 import json
 import re
 from functools import cache
+from pathlib import Path
 
 import pypandoc
 import typst
 
+SYMBOLS = Path(__file__).with_name("symbols.typ").read_text(encoding="utf-8")
 LAST_RESORT = b"LastResort"  # a font of macOS that has for every character a box
 
 
@@ -28,7 +30,7 @@ def typeset(text, folder, origins):
 
     origins says, by name, what the text was made of: where to look for a character without a font.
     """
-    (folder / "main.typ").write_text(text, encoding="utf-8")
+    (folder / "main.typ").write_text(SYMBOLS + text, encoding="utf-8")
     for fonts in map(typst.Fonts, (False, True)):  # those of this machine only where needed
         try:
             # A PDF of this kind, for archives, has to have a glyph for every character. Its date
@@ -42,11 +44,9 @@ def typeset(text, folder, origins):
             error = exception
     found = re.search(r'the text `"(.+?)"` could not be displayed', error.diagnostic)
     if not found:
-        raise ValueError(f"the notebook cannot be printed: {error.message}") from error
+        raise ValueError(f"it cannot be printed: {error.diagnostic:.400}") from error
     character = re.sub(r"\\u\{(\w+)\}", lambda code: chr(int(code[1], 16)), found[1])
-    sought = json.dumps(character, ensure_ascii=False)[1:-1]
-    texts = ((name, json.dumps(value, ensure_ascii=False)) for name, value in origins.items())
-    place = next((f"{name}: " for name, text in texts if sought in text), "")
+    place = next((f"{name}: " for name, made in origins.items() if character in str(made)), "")
     raise ValueError(
         f"{place}no font has the character {found[1]}; install one that has it, such as Noto, or "
         "do without it"

@@ -61,11 +61,10 @@ def notebook(root):
     """A notebook that has run there, from top to bottom."""
     columns = [f"rather wide column {i}" for i in range(12)]
     table = pd.DataFrame([[i + 0.25 for i in range(12)]], columns=columns).to_html(index=False)
-    recorded = {"text/plain": "2 files", RECORD: record(root)}
     cells = [
         new_markdown_cell("# Networks\n\nAn introduction."),
         new_markdown_cell("# Problem 1\n\nFirst.\n\n## 1. A question\n\nSo $\\frac{a}{b} = c$."),
-        code("print(x)", new_output("display_data", recorded)),
+        code("print(x)"),
         code(
             "print(x)",
             new_output("display_data", {"text/markdown": "~~~python\nlisted = 1\n~~~"}),
@@ -80,6 +79,9 @@ def notebook(root):
             new_output("display_data", {"text/html": table, "text/plain": "plain"}),
         ),
     ]
-    for number, cell in enumerate((c for c in cells if c.cell_type == "code"), start=1):
+    ran = [cell for cell in cells if cell.cell_type == "code"]
+    for number, cell in enumerate(ran, start=1):
         cell.execution_count = number
+    recorded = {"text/plain": "2 files", RECORD: record(root, [cell.source for cell in ran])}
+    ran[0].outputs = [new_output("display_data", recorded)]
     return new_notebook(cells=cells)
