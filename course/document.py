@@ -34,17 +34,16 @@ READERS = ("text/markdown", "text/html", "text/latex")
 HTML = "html-native_divs-native_spans+tex_math_single_backslash"
 MARKDOWN = "commonmark+pipe_tables+strikeout+task_lists+autolink_bare_uris"  # as JupyterLab has it
 # What no page can show: pandoc passes over it, or takes the words inside.
-UNPRINTABLE = re.compile(
-    r"(?i)<(script|iframe|video|audio|canvas|object|embed|textarea|meter|progress"
-    r"|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b"
-)
+UNPRINTABLE = re.compile(r"""(?xi) <(script|iframe|video|audio|canvas|object|embed|textarea|meter
+    |progress|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b""")
 # What a screen does not show: what is overwritten in its line, codes of colours, other codes.
-UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b\[[\d;?]*[a-zA-Z] | \x1b\][^\x07\x1b]*
-    | [\x00-\x08\x0b-\x1f\x7f-\x9f]""")
+UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b\[[\d;?]*[a-zA-Z]
+    | \x1b\][^\x07\x1b]*(\x1b\\)? | [\x00-\x08\x0b-\x1f\x7f-\x9f]""")
 PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
 NAME = re.compile(r"\s*(<|[\w.]+\(\.\.\.\)$)")  # a text that only says what an object is
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
 LINE = 100  # characters of code in a line of the PDF
+WEB = re.compile("https?://|mailto:|#.")  # where links lead, or to a heading
 MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
@@ -74,15 +73,10 @@ KNOWN = (
     (r"(?<!\\)\\\|", r"\\Vert "),
     (r"\\cfrac\b", r"\\dfrac"),
     # Lines that stand in no environment.
-    (
-        r"(?s)^((?:(?!\\(begin|substack)).)*\\\\((?!\\begin).)*)$",
-        r"\\begin{gathered}\1\\end{gathered}",
-    ),
+    (r"(?s)^(?!.*\\(?:begin|substack))(.*\\\\.*)$", r"\\begin{gathered}\1\\end{gathered}"),
 )
-LOST = (
-    r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{([vV]matrix|array\}\{(@\{\}|[^|}])*\|)"
-    r"|\\(overset|stackrel)\{[^{}]*\}\{\w|(?<!\\)\\&"
-)
+LOST = re.compile(r"""(?x) \\(color|tag|hline)(?![a-zA-Z]) | (?<!\\)\\& | \\begin\{[vV]matrix
+    | \\begin\{array\}\{(@\{\}|[^|}])*\| | \\(overset|stackrel)\{[^{}]*\}\{\w""")
 
 
 class Unprintable(ValueError):
@@ -110,12 +104,8 @@ def to_blocks(notebook, folder, root):
                     blocks.append(block)
             elif cell.cell_type == "raw" and cell.source.strip():
                 blocks = [_code(cell.source)]
-            elif cell.cell_type == "code" and (cell.source.strip() or cell.outputs):
-                shown = list(_shown(cell, find))
-                caption = [before.pop()] if before and _is_caption(before[-1]) else []
-                content = _code_cell(cell, shown, caption if shown else [])
-                # Where a cell shows nothing, the caption is that of the next one.
-                blocks = [_typst("#together["), *content, _typst("]"), *([] if shown else caption)]
+            elif cell.cell_type == "code":
+                blocks = _code_cell(cell, list(_shown(cell, find)), before)
         cells.append((cell, blocks))
     _link(cells)
     _check_formulas(cells, folder)
@@ -184,12 +174,20 @@ def _text(node):
     return content if isinstance(content, str) else _text(content)
 
 
-def _code_cell(cell, shown, caption):
-    """The blocks of a cell of code; its caption stands above the first picture or table, if any."""
+def _code_cell(cell, shown, before):
+    """The blocks of a cell of code, with the caption that the blocks before it end in, if any.
+
+    It stands above the first picture or table. Of a cell that shows nothing it is none, but of the
+    next one.
+    """
+    caption = [before.pop()] if before and _is_caption(before[-1]) else []
     hidden = "hide-input" in cell.metadata.get("tags", []) or not cell.source.strip()
     source = [] if hidden else [_code(cell.source, "python")]
+    if not shown:
+        return [*source, *caption]
     place = next((i for i, block in enumerate(shown) if block["t"] in ("Para", "Table")), 0)
-    return [*source, *shown[:place], *caption, *shown[place:]]
+    content = [*source, *shown[:place], *caption, *shown[place:]]
+    return [_typst("#together["), *content, _typst("]")]
 
 
 def _shown(cell, find):
@@ -259,8 +257,7 @@ def _find(address, root, attached):
     scheme, _, rest = address.partition(":")
     with named(f"picture {address!r:.80}"):
         if scheme == "data":
-            with urlopen(address) as file:  # which finds it in the address
-                return file.read()
+            return urlopen(address).read()  # which finds it in the address
         if scheme == "attachment" and (forms := attached.get(rest) or attached.get(unquote(rest))):
             return base64.b64decode(next(iter(forms.values())))
         path = (root / unquote(address)).resolve()
@@ -316,7 +313,7 @@ def _check_formulas(cells, folder):
                 source = text = math["c"][1]
                 for pattern, known in KNOWN * 3:  # also what is in each other
                     text = re.sub(pattern, known, text)
-                if found := re.search(LOST, text):
+                if found := LOST.search(text):
                     raise ValueError(f"formula {source!r:.80} cannot be printed with {found[0]}")
                 math["c"][1] = definitions + text
                 definitions += "".join(DEFINITION.findall(text))
@@ -329,22 +326,22 @@ def _clean(node, find):
     Attributes do: there are none, but for Python as a language. Links lead to the web or, after
     `_link`, to headings; pictures are found by ``find``.
     """
-    if isinstance(node, list):
-        if [type(part) for part in node] == [str, list, list]:  # attributes
+    match node:
+        case [str(), list(), list()]:  # attributes
             return [["", [], []]]
-        nodes = list(chain.from_iterable(_clean(part, find) for part in node))
-        first = nodes[0] if nodes and isinstance(nodes[0], dict) else {"t": None}
-        if first["t"] == "Str" and MARKUP.fullmatch(first["c"]):
-            # In a cell or in bold type pandoc lets it begin a list or a heading.
-            nodes.insert(0, {"t": "RawInline", "c": ["typst", "#[]"]})
-        return [nodes]
-    if not isinstance(node, dict):
-        return [node]
-    kind, content = node["t"], node.get("c")
-    if kind == "Image":
-        return [find(content[2][0], dict(content[0][2]).get("width"))]
-    if kind == "CodeBlock":
-        return [_code(content[1], *{"python"}.intersection(content[0][1]))]
-    if kind == "Link" and not re.match("https?://|mailto:|#.", content[2][0]):
-        return _clean(content[1], find)[0]
-    return [{key: _clean(value, find)[0] for key, value in node.items()}]
+        case list():
+            nodes = list(chain.from_iterable(_clean(part, find) for part in node))
+            match nodes:
+                case [{"t": "Str", "c": text}, *_] if MARKUP.fullmatch(text):
+                    # In a cell or in bold type pandoc lets it begin a list or a heading.
+                    nodes.insert(0, {"t": "RawInline", "c": ["typst", "#[]"]})
+            return [nodes]
+        case {"t": "Image", "c": [[_, _, attributes], _, [address, _]]}:
+            return [find(address, dict(attributes).get("width"))]
+        case {"t": "CodeBlock", "c": [[_, classes, _], text]}:
+            return [_code(text, *{"python"}.intersection(classes))]
+        case {"t": "Link", "c": [_, text, [address, _]]} if not WEB.match(address):
+            return _clean(text, find)[0]
+        case dict():
+            return [{key: _clean(value, find)[0] for key, value in node.items()}]
+    return [node]

@@ -30,14 +30,13 @@ def typeset(text, folder, origins):
 
     origins says, by name, what the text was made of: where to look for a character without a font.
     """
-    (folder / "main.typ").write_text(SYMBOLS + text, encoding="utf-8")
+    main = folder / "main.typ"
+    main.write_text(SYMBOLS + text, encoding="utf-8")
     for fonts in map(typst.Fonts, (False, True)):  # those of this machine only where needed
         try:
             # A PDF of this kind, for archives, has to have a glyph for every character. Its date
             # is not today's, so that the same input gives the same bytes.
-            pdf = typst.compile(
-                folder / "main.typ", font_paths=fonts, pdf_standards="a-2b", timestamp=0
-            )
+            pdf = typst.compile(main, font_paths=fonts, pdf_standards="a-2b", timestamp=0)
             if LAST_RESORT not in pdf:
                 return pdf
         except typst.TypstError as exception:
@@ -47,7 +46,5 @@ def typeset(text, folder, origins):
         raise ValueError(f"it cannot be printed: {error.diagnostic:.400}") from error
     character = re.sub(r"\\u\{(\w+)\}", lambda code: chr(int(code[1], 16)), found[1])
     place = next((f"{name}: " for name, made in origins.items() if character in str(made)), "")
-    raise ValueError(
-        f"{place}no font has the character {found[1]}; install one that has it, such as Noto, or "
-        "do without it"
-    ) from error
+    advice = "install one that has it, such as Noto, or do without it"
+    raise ValueError(f"{place}no font has the character {found[1]}; {advice}") from error

@@ -86,15 +86,13 @@ def check_notebook(notebook, root):
                 if output.output_type == "error" and is_whole:
                     raise ValueError(f"ended in {output.ename}")
     ran, here = _record(notebook), checksums(root)
-    ran.pop(SUBMISSION, None)
     for cell, source in zip(cells, ran.pop(CELLS, [None]), strict=False):
         with named(cell):
             if source != checksum(cell.source.strip().encode()):
                 raise ValueError(f"it is not the cell that ran; {AGAIN}")
-    if changed := [name for name in here | ran if here.get(name) != ran.get(name)]:
-        raise ValueError(
-            f"{NOTEBOOK} is older than {', '.join(sorted(changed))}: it ran other versions; {AGAIN}"
-        )
+    names = sorted((here | ran).keys() - {SUBMISSION})
+    if changed := [name for name in names if here.get(name) != ran.get(name)]:
+        raise ValueError(f"{NOTEBOOK} ran other versions of {', '.join(changed)}; {AGAIN}")
 
 
 def unanswered(notebook):
@@ -116,17 +114,10 @@ def _is_todo(output):
 
 
 def check_submission(notebook, root):
-    """Return the number of predictions in the submission in the folder root.
-
-    One that is damaged, or that the notebook has not written, is a ValueError.
-    """
-    num_predictions = len(read_submission(root / SUBMISSION))
+    """Raise ValueError if the submission in root is damaged, or not what the notebook wrote."""
+    read_submission(root / SUBMISSION)
     if _record(notebook).get(SUBMISSION) != checksum((root / SUBMISSION).read_bytes()):
-        raise ValueError(
-            f"{SUBMISSION} is not the one that {NOTEBOOK} wrote; put that one back, or execute the "
-            "notebook from top to bottom"
-        )
-    return num_predictions
+        raise ValueError(f"{SUBMISSION} is not the one that {NOTEBOOK} wrote; {AGAIN}")
 
 
 def _record(notebook):

@@ -105,9 +105,7 @@ def replace_files(folder, contents):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description="Make the hand-in from the executed notebook.", fromfile_prefix_chars="@"
-    )
+    parser = argparse.ArgumentParser(description="Make the hand-in.", fromfile_prefix_chars="@")
     for option, label in FIELDS.items():
         parser.add_argument(option, dest=option, metavar="TEXT", help=label)
     parser.add_argument("--out", default="hand_in", help="folder (default: %(default)s)")
@@ -117,18 +115,16 @@ def main(arguments=None):
         out = Path(fields.pop("out")).expanduser()
         notebook = read_notebook(ROOT / NOTEBOOK)
         sources.check_notebook(notebook, ROOT)
-        contents, predictions = {}, "no submission"
+        contents = {}
         if (ROOT / SUBMISSION).exists() or not sources.unanswered(notebook):
-            predictions = f"{SUBMISSION} ({sources.check_submission(notebook, ROOT):,} predictions)"
+            sources.check_submission(notebook, ROOT)
             contents[SUBMISSION] = (ROOT / SUBMISSION).read_bytes()
         contents["code.zip"] = make_archive(fields, ROOT)
         contents["writeup.pdf"] = make_pdf(notebook, fields, ROOT)
         replace_files(out, contents)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"writeup: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit("writeup: stopped by Ctrl-C; nothing was written")
-    print_escaped(f"{out}: writeup.pdf, code.zip, {predictions}")
+    print_escaped(f"{out}: {', '.join(contents)}")
 
 
 if __name__ == "__main__":

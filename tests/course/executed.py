@@ -15,6 +15,7 @@ from data_utils import save_submission
 
 LONG_LINE = "name = " + " + ".join(["another_name"] * 6) + "  #"
 LONG_LINE = LONG_LINE.ljust(100, "x")
+DIAGONAL = np.eye(9)
 
 
 def make_project(root):
@@ -30,9 +31,9 @@ def make_project(root):
     nbformat.write(notebook(root), root / "starter_code.ipynb")
 
 
-def png(pixels):
-    """A picture as an .png file, in base64."""
-    plt.imsave(file := io.BytesIO(), pixels, format="png")
+def picture(form, pixels=DIAGONAL):
+    """A picture as a file of that form, in base64."""
+    plt.imsave(file := io.BytesIO(), pixels, format=form)
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -71,7 +72,7 @@ def notebook(root):
             new_output("stream", text="x has 3 ~ $5 *numbers*\n" + "0" * 500),
         ),
         new_markdown_cell("## 2. Another question\n\nAs follows:\n* one\n* two\n"),
-        code("plot(x)", new_output("display_data", {"image/png": png(np.eye(9))})),
+        code("plot(x)", new_output("display_data", {"image/png": picture("png")})),
         code(
             "plot(x)",
             new_output("stream", name="stderr", text="40%|####"),
