@@ -42,7 +42,6 @@ UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b\[[\d;?]*[a-zA-Z]
 PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
 NAME = re.compile(r"\s*(<|[\w.]+\(\.\.\.\)$)")  # a text that only says what an object is
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
-LINE = 100  # characters of code in a line of the PDF
 WEB = re.compile("https?://|mailto:|#.")  # where links lead, or to a heading
 MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
@@ -230,8 +229,8 @@ def _output(output, find):
 
 
 def _code(text, *classes):
-    """A block of code, its lines broken: Typst does it between words, and not all have spaces."""
-    lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
+    """A block of code in lines of 100: Typst breaks them between words, and not all have any."""
+    lines = (textwrap.wrap(line, 100, **_WRAP) or [""] for line in text.rstrip().split("\n"))
     return {"t": "CodeBlock", "c": [["", classes, []], "\n".join(chain.from_iterable(lines))]}
 
 

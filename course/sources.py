@@ -86,7 +86,9 @@ def check_notebook(notebook, root):
                 if output.output_type == "error" and is_whole:
                     raise ValueError(f"ended in {output.ename}")
     ran, here = _record(notebook), checksums(root)
-    for cell, source in zip(cells, ran.pop(CELLS, [None]), strict=False):
+    if len(sources := ran.pop(CELLS, [None])) > len(cells):
+        raise ValueError(f"{NOTEBOOK}: cells that ran are not in it; {AGAIN}")
+    for cell, source in zip(cells, sources, strict=False):
         with named(cell):
             if source != checksum(cell.source.strip().encode()):
                 raise ValueError(f"it is not the cell that ran; {AGAIN}")

@@ -22,8 +22,8 @@ def make_project(root):
     """Write the project's files."""
     texts = {"layers.py": f'"""Layers."""\n\n{LONG_LINE}\n', "solver.py": "# nothing\n"}
     others = """support/text.py leaderboard/recipes.csv tests/test_layers.py README.md
-                tests/support/test_files.py requirements.txt notes.db datasets/train.csv
-                __pycache__/layers.pyc"""
+                tests/support/test_files.py tests/course/styles.txt requirements.txt notes.db
+                datasets/train.csv __pycache__/layers.pyc"""
     for name, text in (dict.fromkeys(others.split(), "any text") | texts).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)

@@ -79,7 +79,8 @@ FIELDS = [
 @pytest.mark.parametrize(("fields", "lines"), FIELDS)
 def test_archive_holds_the_code_and_nothing_else(fields, lines, root):
     code = """README.md layers.py leaderboard/recipes.csv requirements.txt solver.py
-              starter_code.ipynb support/text.py tests/support/test_files.py tests/test_layers.py"""
+              starter_code.ipynb support/text.py tests/course/styles.txt
+              tests/support/test_files.py tests/test_layers.py"""
     with zipfile.ZipFile(io.BytesIO(make_archive(fields, root))) as archive:
         assert sorted(archive.namelist()) == [f"code/{name}" for name in code.split()]
         assert archive.read("code/solver.py") == b"# nothing\n"
@@ -149,6 +150,12 @@ def test_notebook_that_did_not_run_from_the_top(number, change, message, root):
     check_notebook(nb := notebook(root), root)
     [cell for cell in nb.cells if cell.cell_type == "code"][number].update(change)
     with pytest.raises(ValueError, match=message):
+        check_notebook(nb, root)
+
+
+def test_notebook_without_a_cell_that_ran(root):
+    (nb := notebook(root)).cells.pop()
+    with pytest.raises(ValueError, match="cells that ran"):
         check_notebook(nb, root)
 
 
