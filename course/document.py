@@ -35,9 +35,9 @@ HTML = "html-native_divs-native_spans+tex_math_single_backslash"
 MARKDOWN = "commonmark+pipe_tables+strikeout+task_lists+autolink_bare_uris"  # as JupyterLab has it
 # What no page can show: pandoc passes over it, or takes the words inside.
 UNPRINTABLE = re.compile(r"""(?xi) <(script|iframe|video|audio|canvas|object|embed|textarea|meter
-    |progress|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b""")
+    |progress|input(?![^>]*checkbox)|(?<!<label><)input|section(?=[^>]*endnotes))\b""")
 # What a screen does not show: what is overwritten in its line, codes of colours, other codes.
-UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b\[[\d;?]*[a-zA-Z]
+UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b[\[(][\d;?]*[a-zA-Z]
     | \x1b\][^\x07\x1b]*(\x1b\\)? | [\x00-\x08\x0b-\x1f\x7f-\x9f]""")
 PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
 NAME = re.compile(r"\s*(<|[\w.]+\(\.\.\.\)$)")  # a text that only says what an object is
@@ -75,7 +75,7 @@ KNOWN = (
     (r"(?s)^(?!.*\\(?:begin|substack))(.*\\\\.*)$", r"\\begin{gathered}\1\\end{gathered}"),
 )
 LOST = re.compile(r"""(?x) \\(color|tag|hline)(?![a-zA-Z]) | (?<!\\)\\& | \\begin\{[vV]matrix
-    | \\begin\{array\}\{(@\{\}|[^|}])*\| | \\(overset|stackrel)\{[^{}]*\}\{\w""")
+    | \\begin\{array\}\{(@\{\}|[^|}])*\| | \\(overset|stackrel)\{[^{}]*\}\{(\\math\w+\W*)?\w""")
 
 
 class Unprintable(ValueError):

@@ -43,7 +43,8 @@ def typeset(text, folder, origins):
             error = exception
     found = re.search(r'the text `"(.+?)"` could not be displayed', error.diagnostic)
     if not found:
-        raise ValueError(f"it cannot be printed: {error.diagnostic:.400}") from error
+        place = " ".join(re.findall(r"(?m)^\d+ │ (.*)", error.diagnostic))
+        raise ValueError(f"{place:.200} cannot be printed: {error.message}") from error
     character = re.sub(r"\\u\{(\w+)\}", lambda code: chr(int(code[1], 16)), found[1])
     place = next((f"{name}: " for name, made in origins.items() if character in str(made)), "")
     advice = "install one that has it, such as Noto, or do without it"

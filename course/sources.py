@@ -44,17 +44,15 @@ def checksum(content):
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def checksums(root):
-    """Return the checksums of what a notebook can report on, by name."""
-    return {name: checksum((root / name).read_bytes()) for name in files(root, REPORTED)}
+def checksums(root, patterns=REPORTED):
+    """Return the checksums of files, by default of what a notebook can report on, by name."""
+    return {name: checksum((root / name).read_bytes()) for name in files(root, patterns)}
 
 
 def record(root, cells):
     """Return the checksums of the sources in root, of the submission if there is one, of cells."""
-    sums, submission = checksums(root), root / SUBMISSION
-    if submission.exists():
-        sums[SUBMISSION] = checksum(submission.read_bytes())
-    return {**sums, CELLS: [checksum(source.strip().encode()) for source in cells]}
+    ran = [checksum(source.strip().encode()) for source in cells]
+    return {**checksums(root, (*REPORTED, SUBMISSION)), CELLS: ran}
 
 
 def record_sources():

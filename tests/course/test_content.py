@@ -102,7 +102,7 @@ SHOWN = [
     ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
     ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
     ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
-    ("stream", "\x1b]8;;https://a.org\x1b\\link\x1b]8;;\x07", "show(x) link"),
+    ("stream", "\x1b]8;;https://a.org\x1b\\link\x1b]8;;\x07\x1b(B\x1b[m", "show(x) link"),
     ("markdown", "Text\n| a | b |\n|--|--|\n| $|5|$ | d |", "Text a b | 5 | d"),
 ]  # fmt: skip
 
@@ -159,11 +159,13 @@ NOT_SHOWN = [
     ("markdown", "![a](attachment:c.png)", "attachment:c.png"),
     ("markdown", "![a](a.mp4)", "<video>"), ("markdown", "a <script>b</script>", "<script>"),
     ("markdown", '<input type="button" value="here">', "<input>"),
+    ("markdown", '<input type="checkbox" checked> done', "<input>"),
     ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
     ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
     ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
     ("data", {"text/html": "<script>x</script>", "text/plain": "Chart(...)"}, "text/html"),
     ("markdown", "[a](#No-such)", "links to 'No-such'"),
+    ("markdown", "$\\llbracket x$", "bracket.l.double x"),
     ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
     ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
     ("markdown", ">" * 1500 + " x", "recursion"), ("markdown", "\ud800", "surrogates"),

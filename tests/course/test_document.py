@@ -250,6 +250,7 @@ UNKNOWN = (
     r"x \tag*{1}", r"\begin{align}x \tag{1}\end{align}", r"x \over y", r"\cancle{x}",
     r"\begin{array}{@{}c|c}a & b\end{array}", r"\begin{array}{c}a\\ \hline b\end{array}",
     r"\begin{vmatrix}a\end{vmatrix}", r"\def\v#1{x}", r"\overset{a}{b}", r"a \& b",
+    r"\stackrel{a}{\mathbf{b}}",
 )  # fmt: skip
 
 
