@@ -68,7 +68,8 @@ DEFINITION = re.compile(
 KNOWN = (
     (rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}", r"{\\math\1{\2}}"),
     (r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)", r"\\newcommand{\1}"),
-    (r"\\label\s*\{[^{}]*\}|\\(notag|nonumber)\b|(?m:(?<!\\)%.*$)", ""),
+    (r"\\label\s*\{[^{}]*\}|\\(notag|nonumber)\b|(?m:(?<!\\)%[^{}\n]*$)", ""),
+    (r"\\?%(?!\{\})", r"\\%{}"),
     (r"(?<!\\)\\\|", r"\\Vert "),
     (r"\\cfrac\b", r"\\dfrac"),
     # Lines that stand in no environment.

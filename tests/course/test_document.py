@@ -233,7 +233,7 @@ FORMULAS = {
     "$$\n\\begin{pmatrix}\na \\\\\nb\n\\end{pmatrix}\n$$": "(ab)", r"$\R\v\w{u}\s$": "rvwurs",
     r"\begin{equation}a \label{eq}\end{equation}": "a", r"$\|x\|_2^2$": "‖x‖22",
     r"\begin{align}a \notag\end{align}": "a", "$$a \\\\ b % c\nd$$ $$ $$": "abd$$$$",
-    r"$\odot\otimes\times\cap\dot{x}\cfrac{-a}{b}$": "⊙⊗\xd7∩\u1e8b\u2212ab",
+    r"$\odot\otimes\times\cap\dot{x}\cfrac{-a}{b}$": "⊙⊗\xd7∩\u1e8b\u2212ab", r"$\text{5%}$": "5%",
 }  # fmt: skip
 
 
