@@ -3,7 +3,6 @@
 import io
 import sys
 import zipfile
-from pathlib import Path
 
 from support.files import atomic_write
 from support.process import print_escaped
@@ -28,10 +27,8 @@ def pack(contents, executable=()):
 def save(command, path, make):
     """Write what ``make()`` returns to a file, or end with one line that says what is wrong."""
     try:
-        content = make()
-        path = Path(path).expanduser()
         with atomic_write(path) as file:
-            file.write(content)
+            file.write(content := make())
     except (OSError, ValueError) as error:
         sys.exit(f"{command}: {' '.join(str(error).split())}")
     print_escaped(f"{path}: {len(content):,} bytes")

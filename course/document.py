@@ -18,14 +18,14 @@ import html
 import json
 import re
 import textwrap
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import chain, groupby
 from urllib.parse import unquote
 from urllib.request import urlopen
 
 from course.pdf import convert, pandoc, typeset
-from course.sources import NOTEBOOK, cell_name
+from course.sources import named
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # An output is shown in the first form that it has: a picture, a text that pandoc reads, plain text.
@@ -34,25 +34,26 @@ READERS = ("text/markdown", "text/html", "text/latex")
 HTML = "html-native_divs-native_spans+tex_math_single_backslash"
 MARKDOWN = "commonmark+pipe_tables+strikeout+task_lists+autolink_bare_uris"  # as JupyterLab has it
 # What no page can show: pandoc passes over it, or takes the words inside.
-UNPRINTABLE = re.compile(
-    r"(?i)<(script|iframe|video|audio|canvas|object|embed|textarea|meter|progress"
-    r"|input(?![^>]*checkbox)|section(?=[^>]*endnotes))\b"
-)
+UNPRINTABLE = re.compile(r"""(?xi) <(script|iframe|video|audio|canvas|object|embed|textarea|meter
+    |progress|input(?![^>]*checkbox)|(?<!<label><)input|section(?=[^>]*endnotes))\b""")
 # What a screen does not show: what is overwritten in its line, codes of colours, other codes.
-UNSEEN = re.compile(r"(?m)^[^\n]*\r(?=[^\r\n])|\x1b\[[\d;?]*[a-zA-Z]|[\x00-\x08\x0b-\x1f\x7f]")
+UNSEEN = re.compile(r"""(?mx) ^[^\n]*\r(?=[^\r\n]) | \x1b[\[(][\d;?]*[a-zA-Z]
+    | \x1b\][^\x07\x1b]*(\x1b\\)? | [\x00-\x08\x0b-\x1f\x7f-\x9f]""")
 PROGRESS = re.compile(r"(?m)^[^\n]*?(\d+%\|[ #\d█-▏]*(\||$)|\d+\w* \[\d+:\d\d)[^\]\n]*\]?")
-NAME = re.compile(r"\s*<.*>\s*", re.DOTALL)  # a text that only says what an object is
+NAME = re.compile(r"\s*(<|[\w.]+\(\.\.\.\)$)")  # a text that only says what an object is
 _WRAP = {"replace_whitespace": False, "drop_whitespace": False, "break_on_hyphens": False}
-LINE = 100  # characters of code in a line of the PDF
+WEB = re.compile("https?://|mailto:|#.")  # where links lead, or to a heading
 MARKUP = re.compile(r"[-+/]|=+|\d+\.")  # what Typst reads as markup at the start of a line
 PIXELS = 9  # of the notebook's screen in a hundredth of the PDF's width
 
 # A formula, or code and escaped characters, which are none though they may have dollars. It ends in
 # its paragraph, and in HTML before the next tag.
 FORMULA = r"""^[ ]*(?P<fence>`{3,}|~{3,})[^`\n]*\n.*?^[ ]*(?P=fence) | \\[$`]
+    | (?P<table>(?<=\S)\n(?=[^\n]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*\|[-:| ]*$))
     | <(?P<tag>pre|code)\b.*?</(?P=tag)> | (?<!`)(?P<ticks>`+)(?!`)ANY*?(?<!`)(?P=ticks)(?!`)
-    | (?P<formula> \$\$ANY+?\$\$ | \$(?!\s*\$)(?:\\.|(?!\$)ANY)+\$ | \\\\\[ANY*?\\\\\]
-        | \\\\\(ANY*?\\\\\) | \\begin\{(?P<name>[a-zA-Z]+\*?)\}ANY*?\\end\{(?P=name)\})"""
+    | (?P<formula> \$\$(?!\s*\$)ANY+?\$\$ | \$(?!\s*\$)(?:\\.|(?!\$)ANY)+\$ | \\\\\[ANY*?\\\\\]
+        | \\\\\(ANY*?\\\\\) | \\(?:eq)?ref\{[^{}]*\}
+        | \\begin\{(?P<name>[a-zA-Z]+\*?)\}ANY*?\\end\{(?P=name)\})"""
 FORMULA, FORMULA_IN_HTML = (
     re.compile("(?msx)" + FORMULA.replace("ANY", f"(?:(?!{end}).)")) for end in (r"\n\s*\n", "<")
 )
@@ -67,10 +68,15 @@ DEFINITION = re.compile(
 KNOWN = (
     (rf"\{{\s*\\(bf|rm|it|cal|sf|tt)\b\s*((?:[^{{}}]|{GROUP})*)\}}", r"{\\math\1{\2}}"),
     (r"\\def\s*(\\[a-zA-Z]+)\s*(?=\{)", r"\\newcommand{\1}"),
-    (r"\\label\s*\{[^{}]*\}", ""),
+    (r"\\label\s*\{[^{}]*\}|\\(notag|nonumber)\b|(?m:(?<!\\)%[^{}\n]*$)", ""),
+    (r"\\?%(?!\{\})", r"\\%{}"),
     (r"(?<!\\)\\\|", r"\\Vert "),
+    (r"\\cfrac\b", r"\\dfrac"),
+    # Lines that stand in no environment.
+    (r"(?s)^(?!.*\\(?:begin|substack))(.*\\\\.*)$", r"\\begin{gathered}\1\\end{gathered}"),
 )
-LOST = r"\\(color|tag|hline)(?![a-zA-Z])|\\begin\{([vV]matrix|array\}\{(@\{\}|[^|}])*\|)"
+LOST = re.compile(r"""(?x) \\(color|tag|hline)(?![a-zA-Z]) | (?<!\\)\\& | \\begin\{[vV]matrix
+    | \\begin\{array\}\{(@\{\}|[^|}])*\| | \\(overset|stackrel)\{[^{}]*\}\{(\\math\w+\W*)?\w""")
 
 
 class Unprintable(ValueError):
@@ -87,7 +93,7 @@ def to_blocks(notebook, folder, root):
         find = partial(_picture, folder=folder, root=root, attached=cell.get("attachments", {}))
         before = next((blocks for _, blocks in reversed(cells) if blocks), [])
         blocks = []
-        with _named(cell):
+        with named(cell):
             if cell.cell_type == "markdown":
                 for block in _read(cell.source, "text/markdown", find):
                     if block["t"] == "Header":
@@ -98,27 +104,12 @@ def to_blocks(notebook, folder, root):
                     blocks.append(block)
             elif cell.cell_type == "raw" and cell.source.strip():
                 blocks = [_code(cell.source)]
-            elif cell.cell_type == "code" and (cell.source.strip() or cell.outputs):
-                shown = list(_shown(cell, find))
-                caption = [before.pop()] if before and _is_caption(before[-1]) else []
-                # Where a cell shows nothing, the caption is that of the next one.
-                blocks = [
-                    *_code_cell(cell, shown, caption if shown else []),
-                    *([] if shown else caption),
-                ]
+            elif cell.cell_type == "code":
+                blocks = _code_cell(cell, list(_shown(cell, find)), before)
         cells.append((cell, blocks))
     _link(cells)
     _check_formulas(cells, folder)
     return list(chain.from_iterable(map(_announce, chain.from_iterable(b for _, b in cells))))
-
-
-@contextmanager
-def _named(cell):
-    """Errors name the cell."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{NOTEBOOK}: {cell_name(cell)}: {error}") from error
 
 
 def _typst(code):
@@ -152,7 +143,7 @@ def _link(cells):
         label = header["c"][1][0] = f"heading-{number}"
         labels.setdefault(_text(header["c"][2]).replace(" ", "-"), label)
     for cell, blocks in cells:
-        with _named(cell):
+        with named(cell):
             for link in _nodes(blocks, "Link"):
                 if (address := link["c"][2][0]).startswith("#"):
                     if (anchor := unquote(address[1:])) not in labels:
@@ -177,18 +168,23 @@ def _text(node):
         return "".join(map(_text, node))
     if not isinstance(node, dict):
         return ""
-    kind, content = node["t"], node.get("c")
-    if kind in ("Space", "SoftBreak", "LineBreak"):
-        return " "
+    kind, content = node["t"], node.get("c", " ")  # spaces hold nothing
     if kind in ("Code", "Math"):
         return content[1] if kind == "Code" else f"${content[1]}$"
-    return content if kind == "Str" else _text(content)
+    return content if isinstance(content, str) else _text(content)
 
 
-def _code_cell(cell, shown, caption):
-    """The blocks of a cell of code; its caption stands above the first picture or table, if any."""
+def _code_cell(cell, shown, before):
+    """The blocks of a cell of code, with the caption that the blocks before it end in, if any.
+
+    It stands above the first picture or table. Of a cell that shows nothing it is none, but of the
+    next one.
+    """
+    caption = [before.pop()] if before and _is_caption(before[-1]) else []
     hidden = "hide-input" in cell.metadata.get("tags", []) or not cell.source.strip()
     source = [] if hidden else [_code(cell.source, "python")]
+    if not shown:
+        return [*source, *caption]
     place = next((i for i, block in enumerate(shown) if block["t"] in ("Para", "Table")), 0)
     return [*source, *shown[:place], *caption, *shown[place:]]
 
@@ -225,7 +221,7 @@ def _output(output, find):
                 return blocks
             lost.discard(kind)  # there is nothing to see
     text = UNSEEN.sub("", data.get("text/plain", ""))
-    if text and WIDGET not in data and not (len(data) > 1 and NAME.fullmatch(text)):
+    if text and WIDGET not in data and not (len(data) > 1 and NAME.match(text)):
         return [_code(text)]
     if lost and not (WIDGET in data and PROGRESS.search(text)):
         raise ValueError(f"nothing of its output can be printed, which is {', '.join(data)}")
@@ -233,15 +229,15 @@ def _output(output, find):
 
 
 def _code(text, *classes):
-    """A block of code, its lines broken: Typst does it between words, and not all have spaces."""
-    lines = (textwrap.wrap(line, LINE, **_WRAP) or [""] for line in text.rstrip().split("\n"))
+    """A block of code in lines of 100: Typst breaks them between words, and not all have any."""
+    lines = (textwrap.wrap(line, 100, **_WRAP) or [""] for line in text.rstrip().split("\n"))
     return {"t": "CodeBlock", "c": [["", classes, []], "\n".join(chain.from_iterable(lines))]}
 
 
 def _picture(source, width, *, folder, root, attached):
     """A picture, as an element of pandoc's: source is its bytes, or the address in a text.
 
-    width is in pixels of the screen, None where it is not known.
+    width is in pixels of the screen or in %, as HTML has it, None where it is not known.
     """
     content = _find(source, root, attached) if isinstance(source, str) else source
     if b"<foreignObject" in content:
@@ -249,27 +245,24 @@ def _picture(source, width, *, folder, root, attached):
     name = hashlib.sha256(content).hexdigest()[:16]
     (folder / name).write_bytes(content)
     typeset(f'#image("{name}")', folder, {})  # here, where an error can name the cell
-    known = isinstance(width, int | float) and width > 0
-    attributes = [["width", f"{max(1, min(100, width // PIXELS))}%"]] if known else []
+    found = re.fullmatch(r"(\d+)[.\d]*(px|%)?", str(width))
+    percent = int(found[1]) // (1 if found[2] == "%" else PIXELS) if found else 0
+    attributes = [["width", f"{max(1, min(100, percent))}%"]] if found else []
     return {"t": "Image", "c": [["", [], attributes], [], [name, ""]]}
 
 
 def _find(address, root, attached):
     """The bytes of a picture that a text shows: from itself, its cell, or the project's folder."""
     scheme, _, rest = address.partition(":")
-    try:
+    with named(f"picture {address!r:.80}"):
         if scheme == "data":
-            with urlopen(address) as file:  # which finds it in the address
-                return file.read()
-        if scheme == "attachment":
-            forms = attached.get(rest) or attached[unquote(rest)]
+            return urlopen(address).read()  # which finds it in the address
+        if scheme == "attachment" and (forms := attached.get(rest) or attached.get(unquote(rest))):
             return base64.b64decode(next(iter(forms.values())))
         path = (root / unquote(address)).resolve()
         if path.is_relative_to(root.resolve()) and path.is_file():
             return path.read_bytes()
-    except (OSError, ValueError, LookupError, StopIteration) as error:
-        raise ValueError(f"picture {address!r:.80} cannot be read: {error!r}") from error
-    raise ValueError(f"picture {address!r:.80} is not in the project's folder; put it there")
+        raise ValueError("it is not in the project's folder; put it there")
 
 
 def _read(text, form, find):
@@ -281,14 +274,18 @@ def _read(text, form, find):
         text = FORMULA_IN_HTML.sub(lambda f: _delimit(f[0]) if f["formula"] else f[0], text)
     if found := UNPRINTABLE.search(text):
         raise Unprintable(f"{found[0]}> cannot be printed")
-    return _clean(json.loads(pandoc(text, "json", HTML))["blocks"], find)[0]
+    blocks = _clean(json.loads(pandoc(text, "json", HTML))["blocks"], find)[0]
+    # A text without a paragraph, as in <div>, would go on in what follows it.
+    return [{**block, "t": "Para"} if block["t"] == "Plain" else block for block in blocks]
 
 
 def _as_html(text):
     """Markdown in HTML. Formulas are found first, and marks stand for them in the Markdown."""
 
     def mark(found):
-        return f"\ue000{found[0].encode().hex()}\ue001" if found["formula"] else found[0]
+        if found["formula"]:
+            return f"\ue000{found[0].encode().hex()}\ue001"
+        return found[0] * 2 if found["table"] else found[0]  # an empty line above a table
 
     def put(found):
         part = MARK.sub(lambda mark: html.escape(bytes.fromhex(mark[1]).decode()), found[0])
@@ -309,17 +306,17 @@ def _check_formulas(cells, folder):
     """Give each formula the definitions above it, and raise ValueError if it cannot be printed."""
     definitions = ""
     for cell, blocks in cells:
-        with _named(cell):
+        with named(cell):
             formulas = list(_nodes(blocks, "Math"))
             for math in formulas:
-                text = math["c"][1]
+                source = text = math["c"][1]
                 for pattern, known in KNOWN * 3:  # also what is in each other
                     text = re.sub(pattern, known, text)
-                if found := re.search(LOST, text):
-                    raise ValueError(f"formula {text!r:.80} cannot be printed with {found[0]}")
+                if found := LOST.search(text):
+                    raise ValueError(f"formula {source!r:.80} cannot be printed with {found[0]}")
                 math["c"][1] = definitions + text
                 definitions += "".join(DEFINITION.findall(text))
-            typeset(convert([{"t": "Para", "c": formulas}], "typst"), folder, {})
+            typeset(convert([{"t": "Para", "c": [f]} for f in formulas], "typst"), folder, {})
 
 
 def _clean(node, find):
@@ -328,23 +325,22 @@ def _clean(node, find):
     Attributes do: there are none, but for Python as a language. Links lead to the web or, after
     `_link`, to headings; pictures are found by ``find``.
     """
-    if isinstance(node, list):
-        if [type(part) for part in node] == [str, list, list]:  # attributes
+    match node:
+        case [str(), list(), list()]:  # attributes
             return [["", [], []]]
-        nodes = list(chain.from_iterable(_clean(part, find) for part in node))
-        first = nodes[0] if nodes and isinstance(nodes[0], dict) else {"t": None}
-        if first["t"] == "Str" and MARKUP.fullmatch(first["c"]):
-            # In a cell or in bold type pandoc lets it begin a list or a heading.
-            nodes.insert(0, {"t": "RawInline", "c": ["typst", "#[]"]})
-        return [nodes]
-    if not isinstance(node, dict):
-        return [node]
-    kind, content = node["t"], node.get("c")
-    if kind == "Image":
-        width = dict(content[0][2]).get("width", "")
-        return [find(content[2][0], int(width) if width.isdecimal() else None)]
-    if kind == "CodeBlock":
-        return [_code(content[1], *{"python"}.intersection(content[0][1]))]
-    if kind == "Link" and not re.match("https?://|mailto:|#.", content[2][0]):
-        return _clean(content[1], find)[0]
-    return [{key: _clean(value, find)[0] for key, value in node.items()}]
+        case list():
+            nodes = list(chain.from_iterable(_clean(part, find) for part in node))
+            match nodes:
+                case [{"t": "Str", "c": text}, *_] if MARKUP.fullmatch(text):
+                    # In a cell or in bold type pandoc lets it begin a list or a heading.
+                    nodes.insert(0, {"t": "RawInline", "c": ["typst", "#[]"]})
+            return [nodes]
+        case {"t": "Image", "c": [[_, _, attributes], _, [address, _]]}:
+            return [find(address, dict(attributes).get("width"))]
+        case {"t": "CodeBlock", "c": [[_, classes, _], text]}:
+            return [_code(text, *{"python"}.intersection(classes))]
+        case {"t": "Link", "c": [_, text, [address, _]]} if not WEB.match(address):
+            return _clean(text, find)[0]
+        case dict():
+            return [{key: _clean(value, find)[0] for key, value in node.items()}]
+    return [node]

@@ -29,7 +29,8 @@ HERE = Path(__file__).parent
 LEFT_OUT = ("course", "leaderboard")  # folders, but for what makes the hand-in
 HAND_IN = (
     "course/__init__.py", "course/archive.py", "course/document.py", "course/hand_in.md",
-    "course/pdf.py", "course/sources.py", "course/writeup.py", "course/writeup.typ",
+    "course/pdf.py", "course/sources.py", "course/symbols.typ", "course/writeup.py",
+    "course/writeup.typ",
 )  # fmt: skip
 FILES = (
     *HAND_IN, "*.py", "fast/*.py", "support/*.py", "datasets/README.md", "datasets/make_sample.py",

@@ -20,7 +20,6 @@ import json
 import os
 import sys
 import tempfile
-import unicodedata
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from course import sources
 from course.archive import pack
 from course.document import to_blocks
 from course.pdf import convert, typeset
-from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, check_notebook, check_submission
+from course.sources import NOTEBOOK, ROOT, SUBMISSION, cell_name, named
 from support.files import atomic_write
 from support.process import deferred_interrupt, print_escaped
 
@@ -41,24 +40,19 @@ CERTIFICATION = (  # in the words of the assignment
     "another student's solutions. I have given credit to all external sources I consulted."
 )
 FIELDS = {
-    "--name": "Name",
-    "--student-id": "Student ID",
-    "--collaborators": "Collaborators",
-    "--kaggle-name": "Kaggle user name",
-    "--kaggle-score": "Kaggle score",
-}
+    "--name": "Name", "--student-id": "Student ID", "--collaborators": "Collaborators",
+    "--kaggle-name": "Kaggle user name", "--kaggle-score": "Kaggle score",
+}  # fmt: skip
 
 
 def read_notebook(path):
     """Read a notebook; what is none is a ValueError."""
-    content = path.read_bytes()
+    text = path.read_bytes()
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+        notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)
-        json.dumps(notebook, ensure_ascii=False).encode("utf-8")  # no halves of characters
     except Exception as error:  # whatever bytes of no meaning lead JSON and nbformat to
-        reason = getattr(error, "message", f"{type(error).__name__}: {error}")
-        raise ValueError(f"{path.name} is no notebook: {reason:.200}") from error
+        raise ValueError(f"{path.name} is no notebook: {error!r:.200}") from error
     return notebook
 
 
@@ -66,10 +60,8 @@ def make_pdf(notebook, fields, root):
     """The PDF: a title page with texts by the options of `FIELDS`, the notebook, its modules."""
     listings, missing = {}, sources.unanswered(notebook)
     for name in sources.files(root, sources.LISTED):
-        try:
+        with named(name):
             listings[name] = (root / name).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{name} is not in UTF-8: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         blocks = to_blocks(notebook, folder, root)
@@ -113,41 +105,26 @@ def replace_files(folder, contents):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description="Make the hand-in from the executed notebook.", fromfile_prefix_chars="@"
-    )
+    parser = argparse.ArgumentParser(description="Make the hand-in.", fromfile_prefix_chars="@")
     for option, label in FIELDS.items():
-        parser.add_argument(option, dest=option, type=_line, metavar="TEXT", help=label)
+        parser.add_argument(option, dest=option, metavar="TEXT", help=label)
     parser.add_argument("--out", default="hand_in", help="folder (default: %(default)s)")
     parser.convert_arg_line_to_args = lambda line: [line] if line.strip() else []
     try:
         fields = vars(parser.parse_args(arguments))
-    except (UnicodeDecodeError, RecursionError) as error:
-        parser.error(f"a file of arguments cannot be read: {error}")
-    try:
         out = Path(fields.pop("out")).expanduser()
         notebook = read_notebook(ROOT / NOTEBOOK)
-        check_notebook(notebook, ROOT)
-        contents, predictions = {}, "no submission"
+        sources.check_notebook(notebook, ROOT)
+        contents = {}
         if (ROOT / SUBMISSION).exists() or not sources.unanswered(notebook):
-            predictions = f"{SUBMISSION} ({check_submission(notebook, ROOT):,} predictions)"
+            sources.check_submission(notebook, ROOT)
             contents[SUBMISSION] = (ROOT / SUBMISSION).read_bytes()
         contents["code.zip"] = make_archive(fields, ROOT)
         contents["writeup.pdf"] = make_pdf(notebook, fields, ROOT)
         replace_files(out, contents)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"writeup: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit("writeup: stopped by Ctrl-C; nothing was written")
-    print_escaped(f"{out}: writeup.pdf, code.zip, {predictions}")
-
-
-def _line(text):
-    """Return a text for the title page without spaces around it; it must be one line."""
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            raise argparse.ArgumentTypeError(f"must be a line of text, got one with {character!r}")
-    return text.strip()
+    print_escaped(f"{out}: {', '.join(contents)}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ import unicodedata
 from pathlib import Path
 
 import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import typst
-from executed import code, png
+from executed import code, marks, picture
 from nbformat.v4 import new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
@@ -23,23 +21,14 @@ A4 = 595  # points that a page is wide
 FONTS = Path(matplotlib.get_data_path(), "fonts", "ttf")
 
 
-PNG = png(np.eye(9))
+PNG = picture("png")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text y="9">drawn</text></svg>'
 
 
-def picture(form):
-    """A picture in base64."""
-    plt.imsave(file := io.BytesIO(), np.eye(9), format=form)
-    return base64.b64encode(file.getvalue()).decode()
-
-
 @pytest.fixture
-def root(tmp_path):
-    """A project of one file, with a picture, and one beside it."""
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "layers.py").write_text("# layers\n")
-    for path in root / "a picture.png", tmp_path / "outside.png":
+def root(root):
+    """A project with a picture, and one beside it."""
+    for path in root / "a picture.png", root.parent / "outside.png":
         path.write_bytes(base64.b64decode(PNG))
     return root
 
@@ -52,9 +41,8 @@ def cell(kind, content, attachments=None):
         return new_markdown_cell(content, attachments=attachments or {})
     if kind == "stream":
         return code("show(x)", new_output("stream", text=content))
-    return code(
-        "show(x)", new_output("display_data", content if kind == "data" else {kind: content})
-    )
+    data = content if kind == "data" else {kind: content}
+    return code("show(x)", new_output("display_data", data))
 
 
 def pages_of(root, *cells, **fields):
@@ -114,6 +102,8 @@ SHOWN = [
     ("markdown", "```\n$a\n\nb$\n```\n$5 to $6", "$a b$ 5\U0001d461\U0001d45c6"),
     ("stream", "1%\r50%\r100%\n\x1b[1;31mred\x1b[0m\x07\r\nlast\r\n", "show(x) 100% red last"),
     ("markdown", "[b]() [c](layers.py) [d](http://x]y) <b></b>", "b c d"),
+    ("stream", "\x1b]8;;https://a.org\x1b\\link\x1b]8;;\x07\x1b(B\x1b[m", "show(x) link"),
+    ("markdown", "Text\n| a | b |\n|--|--|\n| $|5|$ | d |", "Text a b | 5 | d"),
 ]  # fmt: skip
 
 
@@ -144,6 +134,7 @@ WIDTHS = [
     ("image/png", PNG, {"image/png": {"width": 5000}}, [["width", "100%"]]),
     ("image/png", PNG, {"image/png": {"width": "wide"}}, []),
     ("text/html", '<img src="a picture.png" width="90">', {}, [["width", "10%"]]),
+    ("text/html", '<img src="a picture.png" width="50%">', {}, [["width", "50%"]]),
 ]
 
 
@@ -168,12 +159,16 @@ NOT_SHOWN = [
     ("markdown", "![a](attachment:c.png)", "attachment:c.png"),
     ("markdown", "![a](a.mp4)", "<video>"), ("markdown", "a <script>b</script>", "<script>"),
     ("markdown", '<input type="button" value="here">', "<input>"),
+    ("markdown", '<input type="checkbox" checked> done', "<input>"),
     ("data", {"text/html": "<b>x</b><iframe></iframe>", "text/plain": "<HTML>"}, "text/html"),
     ("data", {"application/pdf": "JVBE", "text/plain": "<Figure>"}, "application/pdf"),
     ("data", {WIDGET: {}, "text/plain": "Slider()"}, "widget-view"),
+    ("data", {"text/html": "<script>x</script>", "text/plain": "Chart(...)"}, "text/html"),
+    ("markdown", "[a](#No-such)", "links to 'No-such'"),
+    ("markdown", "$\\llbracket x$", "bracket.l.double x"),
     ("image/svg+xml", "<svg><foreignObject>", "foreignObject"),
     ("text/latex", "\\begin{tabular}{l}a\\end{tabular}", "begin{tabular}"),
-    ("markdown", ">" * 1500 + " x", "recursion"),
+    ("markdown", ">" * 1500 + " x", "recursion"), ("markdown", "\ud800", "surrogates"),
 ]  # fmt: skip
 
 
@@ -204,12 +199,17 @@ def test_names_are_shown(root, monkeypatch):
     assert set(NAMES) <= set(shown)
 
 
-def test_long_words_stay_on_the_page(root):
-    title, *_, last = pages_of(root, cell("markdown", f"~~~\n{'z' * 300}\n~~~"), name="z" * 300)
+LONG = ["~~~\n{}\n~~~", "{}", "* `{}`", "$$ = {} = $$"]
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_what_is_long_stays_on_the_page(text, root):
+    title, _, last = pages_of(root, cell("markdown", text.format("z" * 300)), name="z" * 300)
     for page in title, last:
-        text = page.extract_text()
-        assert text.count("z") == 300
-        assert max(map(len, text.split())) <= 100
+        shown = unicodedata.normalize("NFKC", page.extract_text())
+        assert shown.count("z") == 300
+        assert min(x for x, *_ in marks(page)) > 0
+        assert "$" in text or max(map(len, shown.split())) <= 100
 
 
 @pytest.mark.parametrize("character", ["\u674e", "\U0001f642"])
@@ -243,5 +243,5 @@ def test_this_project_has_no_character_without_a_font(root, monkeypatch):
 
 def test_a_source_that_is_no_text_is_named(root):
     (root / "layers.py").write_bytes(b"# \xe9")
-    with pytest.raises(ValueError, match=r"^layers\.py is not in UTF-8"):
+    with pytest.raises(ValueError, match=r"^layers\.py: "):
         pages_of(root)

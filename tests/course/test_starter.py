@@ -291,7 +291,7 @@ def test_hand_in_of_a_starter_in_which_nothing_is_written(folder):
     assert len(open_questions) > 30
     command = [sys.executable, "-m", "course.writeup", "--name", "Ada"]
     said = subprocess.check_output(command, cwd=folder, text=True, timeout=300)
-    assert said == "hand_in: writeup.pdf, code.zip, no submission\n"
+    assert said == "hand_in: code.zip, writeup.pdf\n"
     title = " ".join(PdfReader(folder / "hand_in/writeup.pdf").pages[0].extract_text().split())
     assert all(" ".join(text.split()) in title for text in ("Ada", *open_questions[:9], LISTED[8]))
 
