@@ -63,6 +63,7 @@ ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 110, **
 MINUTE = ELASTIC_800._replace(name="minute", num_epochs=18)
 DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 80, **UPRIGHT)
 CONV = Training("conv", CONV_NET, 30, 0.08, 128, CONV_DISTORT, preprocess=deskew, shifted=True)
+SHORT = CONV._replace(name="short", num_epochs=3, network=partial(CONV_NET, dropout=0.0))
 
 # The networks of each recipe. The seed of the first is the recipe's, then they count up.
 RECIPES = {
@@ -70,6 +71,7 @@ RECIPES = {
     "plain": [PLAIN],
     "minute": [MINUTE] * 2,
     "elastic-800": [ELASTIC_800],
+    "short": [SHORT] * 2,
     "deep": [DEEP] * 4,
     "conv": [CONV],
     "best": [CONV] * 4,

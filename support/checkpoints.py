@@ -87,12 +87,11 @@ def open_checkpoint(solver, path):
         _rehearse(solver)
     except Exception as error:  # of whatever the caller's model and functions hold
         raise ValueError(f"Solver: checkpoint cannot keep this training: {error!r}") from error
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return
-    load_checkpoint(solver)
-    if solver.verbose:
-        print_escaped(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs")
+    if path.exists():
+        load_checkpoint(solver)
+        if solver.verbose:
+            print_escaped(f"resuming from {path}: {solver.epoch} of {solver.num_epochs} epochs")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def save_checkpoint(solver):
