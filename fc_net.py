@@ -119,7 +119,7 @@ class Network:
     weight_scale : float or {'he', 'lecun'}, default 'he'
         Standard deviation of the normal distribution that weights are drawn from. ``'he'`` is
         sqrt(2 / n) for a unit of n inputs, which keeps the size of activations through ReLU layers
-        (He et al. 2015), ``'lecun'`` is sqrt(1 / n), for tanh (LeCun et al. 1998).
+        (He et al. 2015), ``'lecun'`` is sqrt(1 / n), for tanh (LeCun et al. 1998a).
     reg : float, default 0.0
         Strength of the L2 penalty ``0.5 * reg * sum(W ** 2)`` over all the weights, not the biases.
     dtype : dtype, default numpy.float32

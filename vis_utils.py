@@ -268,27 +268,27 @@ def plot_architectures(table):
     """Plot validation accuracy against learning rate: a panel a width, a line a depth.
 
     table has one run a row, with the columns ``width``, ``hidden layers``, ``learning_rate`` and
-    ``validation accuracy``. A point is the mean of runs, a bar their standard deviation. The axis
-    begins 5 percentage points below the best mean, or at the lowest.
+    ``validation accuracy``; runs that agree in the first three are a point, their mean. The axis
+    begins 5 percentage points below the best, or at the lowest.
     """
     columns = ["width", "hidden layers", "learning_rate", "validation accuracy"]
     _check_table("plot_architectures", table, columns)
-    widths = table.groupby("width", dropna=False)
+    means = table.groupby(columns[:3], dropna=False)[columns[3]].mean()
+    widths = means.groupby("width", dropna=False)
     size, shared = (4.5 * len(widths), 3.6), {"sharey": True, "squeeze": False}
     fig, [axes] = plt.subplots(1, len(widths), figsize=size, layout="constrained", **shared)
     for ax, (width, of_width) in zip(axes, widths, strict=True):
-        for depth, runs in of_width.groupby("hidden layers"):
-            by_rate = runs.groupby("learning_rate")["validation accuracy"].agg(["mean", "std"])
+        for depth, by_rate in of_width.groupby("hidden layers"):
             label = _as_text(f"{depth} hidden layer{'s' * (depth != 1)}")
-            ax.errorbar(by_rate.index, *by_rate.T.to_numpy(), fmt="o-", capsize=4, label=label)
+            rates = by_rate.index.get_level_values("learning_rate")
+            ax.plot(rates, by_rate, "o-", label=label)
+        rates = sorted(of_width.index.get_level_values("learning_rate").unique())
         ax.set(title=_as_text(f"width {width}"), xlabel="learning rate", xscale="log")
-        rates = sorted(of_width["learning_rate"].unique())
-        ax.set_xticks(rates, rates, minor=False)
+        ax.set_xticks(rates, rates)
         ax.minorticks_off()
         ax.grid(alpha=0.3)
-    means = table.groupby(columns[:3])["validation accuracy"].mean()
     axes[0].set_ylim(bottom=max(means.min(), means.max() - 0.05) - 0.002)
-    axes[0].set_ylabel("validation accuracy (mean, std)")
+    axes[0].set_ylabel("validation accuracy")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes[0].legend()
     return fig

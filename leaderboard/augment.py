@@ -117,8 +117,8 @@ def deskew(X, *, width=3.6):
     the median of MNIST's upright digits. With the ink as weights, let r, c be the mean row and
     column of an image, V_r, V_c and V_rc their variances and covariance. Each row is shifted so
     that it is centred where the regression of columns on rows says, which leaves a covariance of 0
-    (LeCun et al. 1998 call such digits deslanted), and stretched by 1 / k around that. The pixel at
-    (r + y, c + x) gets the old value at::
+    (LeCun et al. 1998b call such digits deslanted). It is stretched by 1 / k around that. The pixel
+    at (r + y, c + x) gets the old value at::
 
         (r + y, c + k x + V_rc / V_r y),   k^2 = sqrt(V_c - V_rc^2 / V_r) / width
 
