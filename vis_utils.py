@@ -123,21 +123,6 @@ def show_matrices(matrices, mark):
     return fig
 
 
-def plot_curves(x, curves, xlabel, ylabel):
-    """Plot functions of one variable in one picture: x (T,), and curves (T,) by name."""
-    x = _as_numbers("plot_curves", (1,), x=x)
-    curves = _as_arrays("plot_curves", (1,), curves=curves)
-    if lengths := [len(values) for values in curves.values() if len(values) != len(x)]:
-        raise ValueError(f"plot_curves: curves must be as long as x, {len(x)}, got {lengths[0]}")
-    fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for i, (name, values) in enumerate(curves.items()):
-        ax.plot(x, values, ("-", "o", "--")[i % 3], ms=4, label=_as_text(name))
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.grid(alpha=0.3)
-    ax.legend()
-    return fig
-
-
 def plot_activations(activations, *, limit=6.0):
     """Plot activation functions, each a pair (forward, backward), and their derivatives."""
     _check_dict("plot_activations", activations=activations)

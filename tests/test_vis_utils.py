@@ -169,7 +169,6 @@ def test_not_a_number_leaves_a_gap():
     for fig in images, vis_utils.show_matrices({"a": gaps}, mark=gaps):
         fig.canvas.draw()
     assert images.axes[0].images[0].get_array().mask.any()
-    drawn(vis_utils.plot_curves([1, 2], {"a": [np.nan, 1]}, "x", "y"))
 
 
 SQUARE = np.ones((2, 2))
@@ -179,7 +178,6 @@ NOT_SHOWN = [
     ("plot_architectures", [TRIALS], "table must have columns width"),
     ("show_images", [np.ones((28, 27))], "images"), ("show_images", ["digits"], "images"),
     ("show_matrices", [{"a": np.ones(2)}, SQUARE], "matrices['a']"),
-    ("plot_curves", [[1, 2], {"a": [1]}, "x", "y"], "curves"),
     ("plot_activations", [{}], "activations"), ("plot_by_layer", [{"a": []}, "y"], "values['a']"),
     ("format_table", [[]], "rows"), ("show_code", [len], "functions"),
 ]  # fmt: skip
@@ -209,7 +207,6 @@ def test_every_name_is_shown_as_it_is(name):
     solver = SimpleNamespace(loss_history=[1.0], train_acc_history=[0.5], val_acc_history=[0.5])
     numbers, text = np.ones(2), str(name)
     for fig in (
-        vis_utils.plot_curves(numbers, {name: numbers}, "x", "y"),
         vis_utils.plot_activations({name: RELU}),
         vis_utils.plot_by_layer({name: numbers}, "y"),
         vis_utils.plot_training({name: solver}),
