@@ -14,8 +14,8 @@ from pypdf import PdfReader
 
 from course.writeup import make_pdf
 
-NUM_QUESTIONS = 18  # over a page and more
-HEIGHT, MARGIN = 842, 62  # of a page of A4, in points
+NUM_QUESTIONS = 23  # over a page and more
+HEIGHT, MARGIN = 842, 45  # of a page of A4, in points
 HIDDEN = {"tags": ["hide-input"]}
 
 
