@@ -57,6 +57,8 @@ PARTS = [
     Part("tanh_backward", "layers.py", 3, _DX, "Gradient of `tanh_forward`, dx."),
     Part("softmax_loss", "layers.py", 13,
          "the loss, a number, and dx. No score may overflow, and the loss stays finite.", _SOFTMAX),
+    Part("dropout_backward", "layers.py", 0, "dx. The cache is the mask of dropout_forward.",
+         "Gradient of `dropout_forward`, dx."),
     Part("FullyConnectedNet.__init__", "fc_net.py", 8,
          "the list of layers: for each hidden layer FC, NORMALIZATIONS[normalization], Activation "
          "unless activation is 'linear', and Dropout where dropout is not 0, in this order; FC for "
@@ -91,8 +93,6 @@ PARTS = [
     Part("ConvNet.__init__", "conv_net.py", 0,
          "the list of layers (Conv, MaxPool, NORMALIZATIONS, Activation, FC, Dropout), which "
          "super().__init__ takes with input_dim and the settings."),
-    Part("dropout_backward", "layers.py", 0, "dx. The cache is the mask of dropout_forward.",
-         "Gradient of `dropout_forward`, dx."),
 ]  # fmt: skip
 _RULES = " No input is changed in place, and float32 stays float32. Numbers may differ by rounding."
 PARTS = [part._replace(task=part.task + _RULES * bool(part.points)) for part in PARTS]

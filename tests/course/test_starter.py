@@ -288,7 +288,7 @@ def test_hand_in_of_a_starter_in_which_nothing_is_written(folder):
     assert next(o.evalue for o in outputs if o.output_type == "error") == TODO[0]
     open_questions = unanswered(run.nb)
     assert open_questions[:2] == ["1.1.1 Fully-connected (fc) layer", "The same for a minibatch:"]
-    assert len(open_questions) > 30
+    assert len(open_questions) >= 30
     command = [sys.executable, "-m", "course.writeup", "--name", "Ada"]
     said = subprocess.check_output(command, cwd=folder, text=True, timeout=300)
     assert said == "hand_in: code.zip, writeup.pdf\n"
@@ -315,7 +315,7 @@ def test_a_way_through_the_notebook_in_one_kernel(folder):
                 except CellExecutionError as error:
                     stops.append(error.evalue)
                     write(folder, TODO.index(error.evalue) + 1)
-    assert stops == [text for text in TODO if "input_gradient" not in text and "drop" not in text]
+    assert stops == [text for text in TODO if "input_grad" not in text and "ConvNet" not in text]
 
 
 COLAB = """
