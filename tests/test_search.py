@@ -369,7 +369,7 @@ def test_killed_search_goes_on(storage):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_ctrl_c_keeps_what_is_done(storage):
+def test_ctrl_c_keeps_what_is_done(storage, foreground):
     child = start_child(storage, workers=2)
     finished(storage, number=2)
     child.send_signal(signal.SIGINT)
