@@ -116,10 +116,7 @@ def main(arguments=None):
     become_subreaper()
     os.umask(0o077)
     folders = find_code(root / "submission") or [root / "submission"]
-    with scratch(folders[0], arguments.same_user) as (
-        folder,
-        uid,
-    ):
+    with scratch(folders[0], arguments.same_user) as (folder, uid):
         seed = seed_of(folder / "student")
         for row, i in enumerate(numbers):
             tests[row] = as_row(i, *grade(PARTS[i], folder, uid, seed, arguments.seconds))
