@@ -33,7 +33,6 @@ from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 
-import numpy as np
 import optuna
 import pandas as pd
 from joblib import delayed
@@ -66,8 +65,7 @@ DEFAULTS = {
     "seed": 0,
 }
 
-# Columns of the table that follow the settings. A trial also keeps its "mistakes", the indices of
-# the validation images that the network of its best epoch gets wrong.
+# Columns of the table that follow the settings.
 RESULTS = ("outcome", "training accuracy", "validation accuracy", "epochs", "seconds")
 
 
@@ -320,8 +318,6 @@ def _objective(trial, interrupt, identity, settings_of, data, seed):
     accuracies = 0.0, 0.0  # of a network whose first scores are not finite
     if solver.best_params:
         accuracies = solver.check_accuracy(solver.X_train, solver.y_train), solver.best_val_acc
-        wrong = solver.model.predict(data["X_val"]) != data["y_val"]
-        trial.set_user_attr("mistakes", np.flatnonzero(wrong).tolist())
     results = outcome, *accuracies, solver.epoch, time.perf_counter() - start
     for key, value in zip(RESULTS, results, strict=True):
         trial.set_user_attr(key, value)

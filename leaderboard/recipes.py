@@ -16,7 +16,8 @@ at a time trains a network.
 ``--set deskew=False`` leaves digits slanted. ``--held-out`` makes a trial instead: the first
 network of the recipe, measured on training images, without checkpoints. ``--record FILE`` adds what
 was measured to a table of `leaderboard.record`. ``--all-images`` trains on the validation images
-too: the last epoch counts, and nothing but the test images measures it. On images that are no
+too: the last epoch counts, and nothing but the test images measures it. ``--curve PNG`` measures
+smaller ensembles of the same networks too, and draws their errors. On images that are no
 digits ``--undistorted`` leaves out what was made for digits::
 
     python -m leaderboard.recipes conv --undistorted --data FOLDER_OF_FASHION_MNIST
@@ -74,7 +75,7 @@ RECIPES = {
     "short": [SHORT] * 2,
     "deep": [DEEP] * 4,
     "conv": [CONV],
-    "best": [CONV] * 4,
+    "best": [CONV] * 15,
 }
 
 
@@ -92,7 +93,6 @@ def run(
     seed=0,
     checkpoints="checkpoints",
     workers=2,
-    fresh=False,
     undistorted=False,
     settings=None,
     verbose=True,
@@ -113,8 +113,6 @@ def run(
         Folder of the checkpoints; made where it does not exist.
     workers : int, default 2
         Processes that train side by side where a recipe has several networks.
-    fresh : bool, default False
-        Delete the checkpoints of these networks first.
     undistorted : bool, default False
         Leave out what was made for digits: distortions, setting them upright, and shifted views.
         The checkpoints have names of their own.
@@ -161,7 +159,7 @@ def run(
         watcher.start()
         try:
             results = parallel(min(workers, len(trainings)))(
-                delayed(_train)(t, seed + i, prepared[t.preprocess], folder, fresh, reports)
+                delayed(_train)(t, seed + i, prepared[t.preprocess], folder, reports)
                 for i, t in enumerate(trainings)
             )
         finally:
@@ -171,7 +169,7 @@ def run(
     return predictor(trainings, nets), pd.DataFrame(networks)
 
 
-def _train(training, seed, data, folder, fresh, reports):
+def _train(training, seed, data, folder, reports):
     """Train one network of a recipe; return it and its row of the table."""
 
     def report(solver, epochs=1):
@@ -179,8 +177,6 @@ def _train(training, seed, data, folder, fresh, reports):
 
     checkpoint = folder / f"{training.name}-{seed}.npz"
     with locked("run", checkpoint):
-        if fresh:
-            checkpoint.unlink(missing_ok=True)
         solver = make_solver(training, data, seed, after_epoch=report, checkpoint=checkpoint)
         if solver.epoch:
             report(solver, solver.epoch)  # what an earlier run has done
@@ -208,7 +204,7 @@ def main():
     arguments = _parse()
     columns = TRIAL_COLUMNS if arguments.held_out else RUN_COLUMNS
     try:
-        for path in filter(None, (arguments.out, arguments.record)):
+        for path in filter(None, (arguments.out, arguments.record, arguments.curve)):
             if not as_path("recipes", path=path).parent.is_dir():
                 raise ValueError(f"there is no folder for {path}")
         if arguments.record:
@@ -250,6 +246,11 @@ def _run(arguments):
         predictions = model.predict(data["X_test"])
         if "y_test" in data:
             measured["test error"] = np.mean(predictions != data["y_test"])
+            if arguments.curve:
+                curve = model.error_by_number(data["X_test"], data["y_test"])
+                print(curve.to_string(index=False))
+                axes = curve.plot("networks", "error", yerr="std", marker="o", ylabel="test error")
+                axes.figure.savefig(arguments.curve)
         save_submission(arguments.out, predictions, header=arguments.header)
         print(f"{arguments.out}: {len(predictions):,} predictions")
     return measured
@@ -267,6 +268,7 @@ def _parse():
     add("--workers", type=int, default=2, help="networks trained at a time")
     setting = {"type": _setting, "action": "append", "default": [], "metavar": "NAME=VALUE"}
     add("--set", dest="settings", help="another setting than the recipe's", **setting)
+    add("--curve", metavar="PNG", help="picture to make of the error by number of networks")
     add("--undistorted", action="store_true", help="leave out what was made for digits")
     either = parser.add_mutually_exclusive_group().add_argument
     either("--all-images", action="store_true", help="train on the validation images too")

@@ -14,7 +14,6 @@ from support.process import locked
 RUNS = Path(__file__).parent / "recipes.csv"
 RUN_COLUMNS = ("recipe", "seed", "validation error", "test error", "TFLOP", "minutes")
 
-TRIALS = Path(__file__).parent / "trials.csv"
 TRIAL_COLUMNS = (
     *("recipe", "seed", "hidden_dim", "num_filters", "dropout", "normalization", "reg", "deskew"),
     *("rotation", "scale", "shear", "shift", "elastic"),
@@ -52,11 +51,6 @@ def add_rows(path, columns, *rows):
             if text and not text.endswith(b"\n"):
                 file.write("\n")  # which an editor may have left out
             pd.DataFrame(rows, columns=columns).to_csv(file, header=not text, index=False)
-
-
-def read_trials(path=TRIALS):
-    """Return the trials of a file, a pandas.DataFrame with `TRIAL_COLUMNS`."""
-    return read_rows(path, TRIAL_COLUMNS)
 
 
 def summary(path=RUNS):

@@ -83,8 +83,10 @@ def test_settings_repeat_a_trial_of_a_worker_process(toy_data, storage):
         train(solver)
         best = np.maximum.accumulate(solver.val_acc_history)[1:]
         assert trial.intermediate_values == dict(enumerate(best, 1))
-        wrong = solver.model.predict(toy_data["X_val"]) != toy_data["y_val"]
-        assert trial.user_attrs["mistakes"] == np.flatnonzero(wrong).tolist()
+        correct = solver.model.predict(toy_data["X_val"]) == toy_data["y_val"]
+        assert trial.value == trial.user_attrs["validation accuracy"] == np.mean(correct)
+        accuracy = solver.check_accuracy(toy_data["X_train"], toy_data["y_train"])
+        assert trial.user_attrs["training accuracy"] == accuracy
 
 
 def test_what_is_printed_is_what_a_trial_had(toy_data, storage):

@@ -21,7 +21,7 @@ from leaderboard import recipes, trials
 from leaderboard.augment import deskew, distort
 from leaderboard.ensemble import Ensemble
 from leaderboard.recipes import RECIPES, UPRIGHT, summary
-from leaderboard.record import RUN_COLUMNS, add_rows, read_trials
+from leaderboard.record import RUN_COLUMNS, TRIAL_COLUMNS, add_rows, read_rows
 from leaderboard.training import Training, flop, make_solver, predictor, settings_of, variant
 from leaderboard.trials import held_out, run_trial
 from support import process
@@ -170,7 +170,7 @@ def test_a_prediction_is_a_mean_over_shifted_views(rng):
     assert len(set(model.preprocess)) == 6  # two networks share five
 
 
-def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_path):
+def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
     train = partial(run, checkpoints=tmp_path)
     first, row = train("tiny", data, seed=1)
     again, table = train("three", data, seed=0)
@@ -179,10 +179,6 @@ def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_pa
     other = {**data, "X_train": data["X_train"] ^ 1}
     with pytest.raises(ValueError, match="tiny-0"):
         train("tiny", other)
-    fresh, _ = train("tiny", other, fresh=True)
-    assert same(fresh.networks[0], train("tiny", other)[0].networks[0])
-    assert not same(fresh.networks[0], again.networks[0])
-    assert train("tiny", data, seed=1)[1]["seconds"][0] == row["seconds"][0]
 
 
 def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
@@ -190,14 +186,15 @@ def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
     with process.locked("another", tmp_path / "tiny-3.npz"):
         run("tiny", data, seed=2, checkpoints=tmp_path)
         with pytest.raises(ValueError, match="tiny-3"):
-            run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True)
+            run("tiny", data, seed=3, checkpoints=tmp_path)
     run("tiny", data, seed=3, checkpoints=tmp_path)
 
 
 def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(tmp_path))
     for name, seed in (("quick", 0), ("three", 2), ("three", 3)):
-        command(name, "--seed", seed, "--record", "~/r.csv", "--header", "ImageId,Label")
+        record = "--record", "~/r.csv", "--curve", "curve.png"
+        command(name, "--seed", seed, *record, "--header", "ImageId,Label")
     model, _ = run("three", data, seed=3)
     predictions = model.predict(data["X_test"])
     assert np.array_equal(read_submission("submission.csv", 50), predictions)
@@ -208,7 +205,12 @@ def test_command_measures_and_writes_what_it_trained(command, data, tmp_path, mo
     assert runs["test error"][2] == np.mean(predictions != data["y_test"])
     error = np.mean(model.predict(data["X_val"]) != data["y_val"])
     assert runs["validation error"][2] == round(error, 6)
-    assert f"validation error {runs['validation error'][2]}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"validation error {runs['validation error'][2]}" in printed
+    curve = model.error_by_number(data["X_test"], data["y_test"])
+    assert curve.to_string(index=False) in printed
+    assert curve["error"].iloc[-1] == runs["test error"][2]
+    assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
     assert table[["recipe", "seeds"]].to_numpy().tolist() == [["three", 2], ["quick", 1]]
     add_rows("~/r.csv", RUN_COLUMNS, runs.iloc[0])  # measured twice, it counts once
     assert summary("r.csv").equals(table)
@@ -310,6 +312,26 @@ def test_ensemble_takes_the_mean_of_the_scores(rng):
             Ensemble(wrong, [3])
 
 
+def test_error_by_number_of_networks(rng):
+    X, y = rng.random((50, 784), dtype=np.float32), np.arange(50) % 3
+    nets = [FullyConnectedNet(784, [4], 3, seed=seed) for seed in range(5)]
+    views = [None, np.negative]
+    model = Ensemble(np.repeat(nets, 2), views * 5)
+
+    def error(*members):
+        chosen = Ensemble(np.repeat(members, 2), views * len(members))
+        return np.mean(chosen.predict(X) != y)
+
+    table = model.error_by_number(X, y, batch_size=7)
+    assert table["networks"].tolist() == [1, 2, 4, 5]
+    assert table["subsets"].tolist() == [5, 10, 5, 1]
+    pairs = [error(a, b) for i, a in enumerate(nets) for b in nets[:i]]
+    expected = {0: [error(net) for net in nets], 1: pairs, 3: [error(*nets)]}
+    for row, errors in expected.items():
+        mean_and_std = np.mean(errors), np.std(errors)
+        assert [*table.loc[row, ["error", "std"]]] == pytest.approx(mean_and_std, abs=1e-12)
+
+
 @pytest.mark.parametrize("training", [ts[0] for ts in RECIPES.values()])
 def test_every_setting_of_a_recipe_can_be_changed(training):
     before = settings_of(training)
@@ -360,7 +382,7 @@ def test_command_adds_trials_to_a_file(command, tmp_path, capsys):
     command(*trial, "--set", "hidden_dim=[5]", "--seed", 2, "--note", "None")
     command(*trial, "--set", "normalization=layernorm", "--note", "")
     command(*trial, "--set", "activation=tanh", "--set", "shifted=True", "--note", "5")
-    trials = read_trials(tmp_path / "trials.csv").astype(object).fillna("")
+    trials = read_rows(tmp_path / "trials.csv", TRIAL_COLUMNS).astype(object).fillna("")
     assert trials["seed"].tolist() == [2, 0, 0]
     assert trials["hidden_dim"].tolist() == ["[5]", "[20]", "[20]"]
     assert trials["normalization"].tolist() == ["", "layernorm", ""]
