@@ -93,6 +93,7 @@ def run(
     seed=0,
     checkpoints="checkpoints",
     workers=2,
+    fresh=False,
     undistorted=False,
     settings=None,
     verbose=True,
@@ -113,6 +114,8 @@ def run(
         Folder of the checkpoints; made where it does not exist.
     workers : int, default 2
         Processes that train side by side where a recipe has several networks.
+    fresh : bool, default False
+        Delete the checkpoints of these networks first.
     undistorted : bool, default False
         Leave out what was made for digits: distortions, setting them upright, and shifted views.
         The checkpoints have names of their own.
@@ -159,7 +162,7 @@ def run(
         watcher.start()
         try:
             results = parallel(min(workers, len(trainings)))(
-                delayed(_train)(t, seed + i, prepared[t.preprocess], folder, reports)
+                delayed(_train)(t, seed + i, prepared[t.preprocess], folder, fresh, reports)
                 for i, t in enumerate(trainings)
             )
         finally:
@@ -169,7 +172,7 @@ def run(
     return predictor(trainings, nets), pd.DataFrame(networks)
 
 
-def _train(training, seed, data, folder, reports):
+def _train(training, seed, data, folder, fresh, reports):
     """Train one network of a recipe; return it and its row of the table."""
 
     def report(solver, epochs=1):
@@ -177,6 +180,8 @@ def _train(training, seed, data, folder, reports):
 
     checkpoint = folder / f"{training.name}-{seed}.npz"
     with locked("run", checkpoint):
+        if fresh:
+            checkpoint.unlink(missing_ok=True)
         solver = make_solver(training, data, seed, after_epoch=report, checkpoint=checkpoint)
         if solver.epoch:
             report(solver, solver.epoch)  # what an earlier run has done

@@ -170,7 +170,7 @@ def test_a_prediction_is_a_mean_over_shifted_views(rng):
     assert len(set(model.preprocess)) == 6  # two networks share five
 
 
-def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
+def test_finished_networks_are_not_trained_again_unless_fresh(tiny, data, tmp_path):
     train = partial(run, checkpoints=tmp_path)
     first, row = train("tiny", data, seed=1)
     again, table = train("three", data, seed=0)
@@ -179,6 +179,10 @@ def test_finished_networks_are_not_trained_again(tiny, data, tmp_path):
     other = {**data, "X_train": data["X_train"] ^ 1}
     with pytest.raises(ValueError, match="tiny-0"):
         train("tiny", other)
+    fresh, _ = train("tiny", other, fresh=True)
+    assert same(fresh.networks[0], train("tiny", other)[0].networks[0])
+    assert not same(fresh.networks[0], again.networks[0])
+    assert train("tiny", data, seed=1)[1]["seconds"][0] == row["seconds"][0]
 
 
 def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
@@ -186,7 +190,7 @@ def test_one_run_at_a_time_trains_a_network(tiny, data, tmp_path, monkeypatch):
     with process.locked("another", tmp_path / "tiny-3.npz"):
         run("tiny", data, seed=2, checkpoints=tmp_path)
         with pytest.raises(ValueError, match="tiny-3"):
-            run("tiny", data, seed=3, checkpoints=tmp_path)
+            run("tiny", data, seed=3, checkpoints=tmp_path, fresh=True)
     run("tiny", data, seed=3, checkpoints=tmp_path)
 
 
