@@ -243,6 +243,7 @@ def plot_search(table, columns, importances):
     best = error[trials.index].cummin()
     right.step(trials["trial"], best, where="post", marker=marker)
     right.set(xlabel="trial", ylabel="best validation error so far")
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.grid(alpha=0.3)
     for ax in (axes[0], right):
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -272,10 +273,10 @@ def plot_architectures(table):
         ax.set_xticks(rates, rates)
         ax.minorticks_off()
         ax.grid(alpha=0.3)
-    axes[0].set_ylim(bottom=max(means.min(), means.max() - 0.05) - 0.002)
+    axes[0].set_ylim(max(means.min(), means.max() - 0.05) - 0.002, means.max() + 0.002)
     axes[0].set_ylabel("validation accuracy")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
-    axes[0].legend()
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     return fig
 
 
