@@ -25,7 +25,7 @@ from support.checks import check_integer, check_kind, describe
 FORMATS = {
     **dict.fromkeys(("training accuracy", "validation accuracy", "test accuracy"), "{:.2%}"),
     **dict.fromkeys(("training", "validation", "mean", "training std", "validation std"), "{:.2%}"),
-    **dict.fromkeys(("error", "validation error", "test error", "std", "worst"), "{:.2%}"),
+    **dict.fromkeys(("error", "validation error", "test error", "std"), "{:.2%}"),
     **dict.fromkeys(("TFLOP", "minutes", "seconds"), "{:.1f}"),
     **dict.fromkeys(("learning_rate", "lr_decay", "reg", "weight_scale"), "{:.3g}"),
     "cross-entropy": "{:.4f}",
