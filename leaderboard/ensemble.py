@@ -61,8 +61,8 @@ class Ensemble:
         """Return the errors of 1, 2, 4, ... and all of the networks, a pandas.DataFrame.
 
         A row a number: how many ``subsets`` of so many ``networks`` there are, and the mean and the
-        standard deviation, ``std``, of all their ``error`` on images X of labels y. All networks
-        must be shown as many views.
+        standard deviation, ``std``, of all their ``error`` on images X of labels y. The views of a
+        network must stand together in the list, as many of each.
         """
         views = self.networks.count(self.networks[0])
         batches = range(0, len(X), batch_size)
