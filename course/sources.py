@@ -25,8 +25,9 @@ SOURCES = (*MODULES, "course/**/*.py", "tests/**/*.py", "benchmarks/*.py", "data
 # Everything that the archive of the code holds.
 ARCHIVE = (
     *SOURCES, "README.md", "*/README.md", "*.toml", "requirements.txt", "benchmarks/*.txt",
-    "benchmarks/*.png", "leaderboard/*.csv", "course/*.md", "course/*.ipy", "course/*.typ",
-    "course/grader/setup.sh", "course/grader/run_autograder", "tests/course/*.txt", NOTEBOOK,
+    "benchmarks/*.png", "leaderboard/*.png", "leaderboard/*.csv", "course/*.md", "course/*.ipy",
+    "course/*.typ", "course/grader/setup.sh", "course/grader/run_autograder", "tests/course/*.txt",
+    NOTEBOOK,
 )  # fmt: skip
 # The key under which an executed notebook keeps the checksums of what it ran and what it wrote, and
 # in there that of its cells, in the order in which they ran.
