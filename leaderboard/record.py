@@ -57,8 +57,8 @@ def summary(path=RUNS):
     """Return what the runs of a file have measured, a pandas.DataFrame with a row a recipe.
 
     Number of ``seeds``, of each of which the last run counts, mean ``validation error`` (NaN where
-    all images were trained on), mean and ``std`` (dividing by seeds - 1) of the ``test error``, mean
-    ``TFLOP`` and ``minutes`` of training; the recipe of the fewest TFLOP comes first.
+    all images were trained on), mean and ``std`` (dividing by seeds - 1) of the ``test error``,
+    mean ``TFLOP`` and ``minutes`` of training; the recipe of the fewest TFLOP comes first.
     """
     rows = read_rows(path, RUN_COLUMNS).drop_duplicates(["recipe", "seed"], keep="last")
     runs = rows.groupby("recipe", sort=False)
