@@ -33,6 +33,7 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 from joblib import delayed
+from matplotlib.ticker import PercentFormatter
 from tqdm.auto import tqdm
 
 from conv_net import ConvNet
@@ -75,7 +76,8 @@ RECIPES = {
     "short": [SHORT] * 2,
     "deep": [DEEP] * 4,
     "conv": [CONV],
-    "best": [CONV] * 15,
+    "best": [CONV] * 4,
+    "fifteen": [CONV] * 15,
 }
 
 
@@ -254,7 +256,9 @@ def _run(arguments):
             if arguments.curve:
                 curve = model.error_by_number(data["X_test"], data["y_test"])
                 print(curve.to_string(index=False))
-                axes = curve.plot("networks", "error", yerr="std", marker="o", ylabel="test error")
+                axes = curve.plot("networks", "error", yerr="std", marker="o", legend=False)
+                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
+                axes.set_ylabel("test error")
                 axes.figure.savefig(arguments.curve)
         save_submission(arguments.out, predictions, header=arguments.header)
         print(f"{arguments.out}: {len(predictions):,} predictions")
