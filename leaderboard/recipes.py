@@ -33,7 +33,6 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 from joblib import delayed
-from matplotlib.ticker import PercentFormatter
 from tqdm.auto import tqdm
 
 from conv_net import ConvNet
@@ -256,9 +255,9 @@ def _run(arguments):
             if arguments.curve:
                 curve = model.error_by_number(data["X_test"], data["y_test"])
                 print(curve.to_string(index=False))
-                axes = curve.plot("networks", "error", yerr="std", marker="o", legend=False)
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
-                axes.set_ylabel("test error")
+                labels = {"ylabel": "test error in %", "legend": False}
+                percent = 100 * curve.set_index("networks")
+                axes = percent.plot(y="error", yerr="std", marker="o", **labels)
                 axes.figure.savefig(arguments.curve)
         save_submission(arguments.out, predictions, header=arguments.header)
         print(f"{arguments.out}: {len(predictions):,} predictions")
