@@ -14,7 +14,7 @@ from data_utils import read_submission
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = "starter_code.ipynb"
 SUBMISSION = "submission.csv"
-# The modules that a notebook calls: the appendix of the write-up lists them.
+# The modules beside the notebook: the appendix of the write-up lists them.
 LISTED = ("*.py",)
 # Those that it runs, and what they draw on.
 MODULES = (*LISTED, "fast/*.py", "support/*.py", "leaderboard/*.py")
