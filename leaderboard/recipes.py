@@ -62,7 +62,7 @@ QUICK = Training("quick", partial(FC_NET, hidden_dim=[400]), 11, adversarial=1.0
 PLAIN = Training("plain", PLAIN_NET, 30, batch_size=64, adversarial=1.0, shifted=True)
 ELASTIC_800 = Training("elastic-800", partial(FC_NET, hidden_dim=[800]), 110, **UPRIGHT)
 MINUTE = ELASTIC_800._replace(name="minute", num_epochs=18)
-DEEP = Training("deep", partial(FC_NET, hidden_dim=[1000, 1000]), 80, **UPRIGHT)
+DEEP = Training("deep", partial(FC_NET, hidden_dim=[1500, 1000, 500]), 80, **UPRIGHT)
 CONV = Training("conv", CONV_NET, 30, 0.08, 128, CONV_DISTORT, preprocess=deskew, shifted=True)
 SHORT = CONV._replace(name="short", num_epochs=3, network=partial(CONV_NET, dropout=0.0))
 
@@ -73,7 +73,7 @@ RECIPES = {
     "minute": [MINUTE] * 2,
     "elastic-800": [ELASTIC_800],
     "short": [SHORT] * 2,
-    "deep": [DEEP] * 4,
+    "deep": [DEEP] * 2,
     "conv": [CONV],
     "best": [CONV] * 4,
     "fifteen": [CONV] * 15,
