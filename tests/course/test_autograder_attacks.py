@@ -166,8 +166,9 @@ def test_orphans_are_killed_without_another_user(root, tmp_path):
     note = tmp_path / "note"
     code = (
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
-        f"        open({str(note) + '~'!r}, 'w').write(str(os.getpid()))\n"
-        f"        os.rename({str(note) + '~'!r}, {str(note)!r})\n        time.sleep(60)\n"
+        f"        own = {str(note)!r} + str(os.getpid())\n"  # several orphans at a time
+        "        open(own, 'w').write(str(os.getpid()))\n"
+        f"        os.rename(own, {str(note)!r})\n        time.sleep(60)\n"
         f"    os._exit(0)\nwhile not os.path.exists({str(note)!r}): time.sleep(0.01)\n"
         "return right(x, *others)"
     )
